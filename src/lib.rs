@@ -1,0 +1,20 @@
+//! chatloom brings the conversations of several chat providers into one SQLite file.
+//!
+//! The way of a record:
+//!
+//! ```text
+//! worker (one per source) -> page of a feed, or one conversation -> raw records
+//!   -> normalise (pure) -> batch -> store.commit (rows + rejects + cursor + counters: ONE transaction)
+//! ```
+//!
+//! Imports point down only: `cli -> app -> sync -> {provider, store} -> {http, normalise} -> model`.
+//! A test (`tests/it/imports.rs`) keeps it so.
+
+pub mod config;
+pub mod http;
+pub mod model;
+pub mod normalise;
+pub mod provider;
+pub mod sim;
+pub mod store;
+pub mod sync;
