@@ -38,6 +38,11 @@ pub struct RawRecord {
     pub id: Option<String>,
     /// The key by which its list is ordered or windowed: a numeric id, or a time in milliseconds.
     pub key: Option<i64>,
+    /// External id of what the record stands in: the conversation of a message, the chatbot of a thread, the
+    /// looked-up id of a user record. `None` where the record itself says it or nothing contains it.
+    pub parent: Option<String>,
+    /// Where the record stands in its parent, for those whose order is the provider's array order.
+    pub seq: i64,
     /// The JSON text, byte for byte, except that secrets the provider puts into records are taken out.
     pub json: Box<RawValue>,
 }
