@@ -81,6 +81,7 @@ pub fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -
 }
 
 /// Reads a list: from an array, or an object with numbers for names (PHP's lists with holes), in its order.
+///
 /// `null`, `false`, `""` and `{}` are empty. With `T = &RawValue` or `Box<RawValue>` it splits without looking inside.
 ///
 /// # Errors
@@ -201,7 +202,7 @@ fn read<'de, D: Deserializer<'de>, T>(
 
 /// The text of a JSON string. JavaScript cuts emoji in half and sends the half (`"\ud83d"`), which no UTF-8 can
 /// hold: it becomes U+FFFD instead of costing the whole record.
-fn unquote(json: &str) -> String {
+pub(super) fn unquote(json: &str) -> String {
     serde_json::from_str(json).unwrap_or_else(|_| serde_json::from_str(&mend(json)).unwrap_or_default())
 }
 
@@ -307,7 +308,7 @@ fn reason(error: &serde_json::Error) -> String {
     if !error.is_data() {
         return format!("not valid JSON: {message}");
     }
-    // Ours, or made of the names in our own code.
+    // Ours (a custom reader's message may begin so, if it repeats no value), or made of names in our own code.
     if ["expected ", "missing field `", "duplicate field `"].iter().any(|start| message.starts_with(start)) {
         return message.to_owned();
     }

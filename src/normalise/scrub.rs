@@ -2,6 +2,8 @@
 
 use serde_json::value::RawValue;
 
+use super::lenient::unquote;
+
 /// Parts of member names that are never stored (Brilliant Directories user records carry some of these).
 const SECRET_WORDS: [&str; 9] =
     ["password", "passwd", "passcode", "token", "cookie", "secret", "session", "apikey", "credential"];
@@ -70,11 +72,6 @@ fn open(token: &str, out: &mut String, filled: &mut Vec<bool>) {
     if matches!(token, "{" | "[") {
         filled.push(false);
     }
-}
-
-fn unquote(token: &str) -> String {
-    // A name that is no proper text (a lone surrogate) is judged as it is spelled.
-    serde_json::from_str(token).unwrap_or_else(|_| token.to_owned())
 }
 
 /// The tokens of valid JSON; holds what is left.

@@ -8,7 +8,7 @@ use html5ever::buffer_queue::BufferQueue;
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
-use super::tags::{Role, role};
+use super::tags::{Role, bound_attributes, role};
 
 /// Images kept of one message.
 const MAX_IMAGES: usize = 100;
@@ -16,10 +16,6 @@ const MAX_IMAGES: usize = 100;
 const MAX_URL_BYTES: usize = 8 * 1024;
 /// Characters kept of an image's alternative text.
 const MAX_NAME_CHARS: usize = 300;
-/// Attributes read of one tag. The tokenizer compares each with all before it.
-const MAX_ATTRIBUTES: usize = 200;
-/// Input up to this length cannot hold enough attributes to matter.
-const SHORT_BYTES: usize = 16 * 1024;
 
 /// What a message in HTML says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,63 +67,6 @@ pub fn read_html(html: &str) -> HtmlText {
     let _done = tokenizer.feed(&input);
     tokenizer.end();
     tokenizer.sink.0.into_inner().read
-}
-
-/// Cuts the attributes beyond [`MAX_ATTRIBUTES`] out of every tag. Only hostile input has any.
-fn bound_attributes(html: &str) -> Cow<'_, str> {
-    if html.len() <= SHORT_BYTES {
-        return Cow::Borrowed(html);
-    }
-    let bytes = html.as_bytes();
-    let find = |from: usize, wanted: &dyn Fn(u8) -> bool| {
-        bytes.get(from..).and_then(|rest| rest.iter().position(|b| wanted(*b))).map_or(bytes.len(), |at| from + at)
-    };
-    let space = |b: u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0C);
-    let mut kept = String::new();
-    let mut copied = 0;
-    let mut at = 0;
-    loop {
-        at = find(at, &|b| b == b'<') + 1;
-        if at >= bytes.len() {
-            break;
-        }
-        if !bytes.get(at).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/') {
-            continue;
-        }
-        at = find(at, &|b| space(b) || b == b'>');
-        let mut count = 0;
-        let mut cut = None;
-        loop {
-            at = find(at, &|b| !space(b) && b != b'/');
-            if at >= bytes.len() || bytes.get(at) == Some(&b'>') {
-                break;
-            }
-            count += 1;
-            if count > MAX_ATTRIBUTES {
-                cut.get_or_insert(at);
-            }
-            // A name may begin with `=`; then the value, if there is one.
-            at = find(at + 1, &|b| space(b) || matches!(b, b'/' | b'>' | b'='));
-            let sign = find(at, &|b| !space(b));
-            if bytes.get(sign) != Some(&b'=') {
-                continue;
-            }
-            at = find(sign + 1, &|b| !space(b));
-            at = match bytes.get(at) {
-                Some(quote @ (b'"' | b'\'')) => find(at + 1, &|b| b == *quote) + 1,
-                _ => find(at, &|b| space(b) || b == b'>'),
-            };
-        }
-        if let Some(cut) = cut {
-            kept.push_str(html.get(copied..cut).unwrap_or_default());
-            copied = at.min(bytes.len());
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(html);
-    }
-    kept.push_str(html.get(copied..).unwrap_or_default());
-    Cow::Owned(kept)
 }
 
 struct Sink(RefCell<Writer>);

@@ -125,10 +125,13 @@ fn images_are_named_and_never_carried() {
 
 #[test]
 fn hostile_input_ends_and_overflows_nothing() {
-    const MANY: usize = 1_000_000;
+    for piece in ["<", "&"] {
+        drop(read_html(&piece.repeat(1_000_000)));
+    }
+    const MANY: usize = 200_000;
     for piece in ["<", "&", "<p", "<!", "<!-", "<!--", "&#", "&a", "\"", "</", "=", "<a b='", "<![CDATA[", "\r", "--!>"]
     {
-        let _ = read_html(&format!("<{}", piece.repeat(MANY / piece.len())));
+        drop(read_html(&format!("<{}", piece.repeat(MANY / piece.len()))));
     }
     for name in ["div", "b", "pre", "template", "table"] {
         let nested = format!("{}x{}", format!("<{name}>").repeat(100_000), format!("</{name}>").repeat(100_000));

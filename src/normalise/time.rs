@@ -91,7 +91,8 @@ struct Written {
 
 impl Written {
     fn read(rest: &mut Cursor<'_>) -> Result<Self, TimeFault> {
-        let mut written = Self { digits_only: rest.0.len() == 14 && !rest.0.contains(['-', ':']), ..Self::default() };
+        let digits_only = rest.0.len() == 14 && rest.0.bytes().all(|b| b.is_ascii_digit());
+        let mut written = Self { digits_only, ..Self::default() };
         written.year = rest.number(4)?;
         let dashed = rest.eat(&['-']);
         written.month = rest.small(2)?;
