@@ -141,9 +141,8 @@ impl Windows {
     fn take_window(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
         let Some(window) = self.pending.pop() else { return Ok(()) };
         // One millisecond of slack: times are cut to milliseconds, and adapters widen bounds that may be exclusive.
-        let outside = |key: i64| {
-            window.from.is_some_and(|from| key < from - 1) || window.to.is_some_and(|to| key > to + 1)
-        };
+        let outside =
+            |key: i64| window.from.is_some_and(|from| key < from - 1) || window.to.is_some_and(|to| key > to + 1);
         if keys(page).any(outside) {
             return Err(Broken::Filter);
         }
@@ -198,22 +197,23 @@ mod tests {
 
     /// A list whose rows are times; answers as a faithful provider would, in no particular order.
     fn answer(rows: &[i64], ask: &Ask) -> Page {
-        let (matching, number, limit): (Vec<i64>, u32, u32) = match *ask {
-            Ask::Number { number, limit } => (rows.to_vec(), number, limit),
-            Ask::Window { from, to, number, limit } => (
-                rows.iter()
-                    .copied()
-                    .filter(|row| from.is_none_or(|from| *row >= from) && to.is_none_or(|to| *row <= to))
-                    .collect(),
-                number,
-                limit,
-            ),
+        let (from, to, number, limit) = match *ask {
+            Ask::Number { number, limit } => (None, None, number, limit),
+            Ask::Window { from, to, number, limit } => (from, to, number, limit),
             _ => panic!("not asked by this rung"),
         };
-        let skip = (number as usize - 1) * limit as usize;
-        let mut page = page(&matching.into_iter().skip(skip).take(limit as usize).collect::<Vec<_>>());
-        for (position, record) in page.records.iter_mut().enumerate() {
-            record.id = Some(format!("{}-{}", record.key.unwrap(), if rows.len() == 350 { skip + position } else { 0 }));
+        let matching = rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| from.is_none_or(|from| **row >= from) && to.is_none_or(|to| **row <= to));
+        let chosen: Vec<(usize, i64)> = matching
+            .map(|(id, row)| (id, *row))
+            .skip((number as usize - 1) * limit as usize)
+            .take(limit as usize)
+            .collect();
+        let mut page = page(&chosen.iter().map(|(_, row)| *row).collect::<Vec<_>>());
+        for (record, (id, _)) in page.records.iter_mut().zip(chosen) {
+            record.id = Some(id.to_string());
         }
         page
     }
