@@ -68,10 +68,6 @@ impl Http {
         Self::with_policy(settings, pacer, cancel, Policy::default())
     }
 
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "`new` takes the settings over, so that no copy of the key stays"
-    )]
     pub(super) fn with_policy(
         settings: HttpSettings,
         pacer: Arc<Pacer>,

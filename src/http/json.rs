@@ -56,10 +56,10 @@ fn without_values(message: &str) -> String {
     message.to_owned()
 }
 
-/// Replaces what JSON readers choke on though it stands inside texts only: bytes that are no UTF-8, and halves of
-/// surrogate pairs (`\ud83d` alone: an emoji that was cut in the middle). Both become U+FFFD.
+/// Replaces what makes JSON readers refuse a whole document though it stands inside texts only.
 ///
-/// Borrowed when nothing is wrong.
+/// That is bytes that are no UTF-8, and halves of surrogate pairs (`\ud83d` alone: an emoji that was cut in the
+/// middle). Both become U+FFFD. Borrowed when nothing is wrong.
 #[must_use]
 pub fn mend(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = match String::from_utf8_lossy(bytes) {

@@ -58,7 +58,7 @@ impl Words {
 /// Whether a body's text is a page for people.
 pub(super) fn is_html(text: &str) -> bool {
     let head: String = text.trim_start().chars().take(400).collect::<String>().to_ascii_lowercase();
-    head.starts_with('<') && !(head.starts_with("<?xml") && !head.contains("<html"))
+    head.starts_with('<') && (head.contains("<html") || !head.starts_with("<?xml"))
 }
 
 /// `message` (Brilliant Directories also sends lists and objects there), else `error.message`, `error` or a code.

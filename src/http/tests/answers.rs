@@ -191,3 +191,24 @@ async fn time_for_one_try_ends_a_silent_server() {
     assert_eq!(error.to_string(), "threads/7: gave up after 2 tries: timed out after 0.05 s");
     assert_eq!(error.disposition(), Disposition::StopSource);
 }
+
+#[tokio::test]
+async fn providers_can_ask_from_any_task() {
+    #[async_trait::async_trait]
+    trait Asks {
+        async fn ask(&self, id: &str, page: Option<&str>) -> Result<Value, FetchError>;
+    }
+    #[async_trait::async_trait]
+    impl Asks for Http {
+        async fn ask(&self, id: &str, page: Option<&str>) -> Result<Value, FetchError> {
+            let limit = 5.to_string();
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(page.map(|page| ("page", page)));
+            self.get(&["threads", id], &query, parse).await
+        }
+    }
+    let server = Server::play(vec![ok("{}")]).await;
+    let asks: Arc<dyn Asks + Send + Sync> = Arc::new(http(&server));
+    let asked = tokio::spawn(async move { asks.ask("7", Some("x")).await });
+    assert_eq!(asked.await.unwrap().unwrap(), json!({}));
+}
