@@ -32,7 +32,7 @@ pub(super) fn check(shapes: file::File, path: &Path, around: &Around<'_>, findin
 
     unique_names(&shapes.sources, findings);
     let sources: Vec<_> =
-        shapes.sources.into_iter().enumerate().map(|(at, shape)| source::check(at, shape, around, findings)).collect();
+        shapes.sources.iter().enumerate().map(|(at, shape)| source::check(at, shape, around, findings)).collect();
 
     Some(Config {
         file: Some(path.to_owned()),

@@ -19,6 +19,7 @@ mod init;
 mod keys;
 mod load;
 mod nearest;
+mod only;
 mod problem;
 mod schedule;
 mod secret;

@@ -9,6 +9,7 @@ use super::base_url::base_url;
 use super::check::{Around, timezone};
 use super::file;
 use super::nearest::nearest;
+use super::only::{auth_prefix, chatbots, pagination, sitegpt_api};
 use super::problem::{Complaint, Findings, shown};
 use super::schedule::{duration, schedule};
 use super::secret;
@@ -60,7 +61,7 @@ struct Checker<'a> {
 /// Checks a source. `None` only if a problem was added.
 pub(super) fn check(
     at: usize,
-    shape: file::Source,
+    shape: &file::Source,
     around: &Around<'_>,
     findings: &mut Findings,
 ) -> Option<SourceConfig> {
@@ -68,9 +69,9 @@ pub(super) fn check(
     let name = checker.name(shape.name.as_deref());
     let kind = checker.provider(shape.provider.as_deref());
     let enabled = shape.enabled.unwrap_or(true);
-    let key = checker.key(&shape, enabled, around);
+    let key = checker.key(shape, enabled, around);
     let base_url = checker.base_url(shape.base_url.as_deref(), kind);
-    let settings = checker.settings(&shape, kind);
+    let settings = checker.settings(shape, kind);
     let poll = checker.value("poll", shape.poll.as_deref(), Some(POLL), schedule);
     let sweep = checker.value("sweep", shape.sweep.as_deref(), Some(SWEEP), schedule);
     let timeout = checker.value("timeout", shape.timeout.as_deref(), Some(MINUTE), timeout);
@@ -249,64 +250,4 @@ fn concurrency(number: i64) -> Result<u32, Complaint> {
         Ok(fine) if (1..=MAX_CONCURRENCY).contains(&number) => Ok(fine),
         _ => Err(Complaint::new(format!("{number} must be from 1 to {MAX_CONCURRENCY}"))),
     }
-}
-
-/// A scheme's name gets the space that keeps it apart from the key: `Bearer` and `Bearer ` mean the same.
-fn auth_prefix(text: &str) -> Result<String, Complaint> {
-    if !text.chars().all(|c| c == ' ' || c.is_ascii_graphic()) || text.starts_with(' ') {
-        return Err(
-            Complaint::new("must be printable ASCII, without a space at its start").suggest("for example \"Bearer\"")
-        );
-    }
-    let word = text.trim_end();
-    Ok(match word.chars().last() {
-        Some(last) if last.is_ascii_alphanumeric() => format!("{word} "),
-        _ => text.to_owned(),
-    })
-}
-
-/// One of a few words, with the nearest one suggested.
-fn word<T: Copy>(text: &str, known: &[(&'static str, T)]) -> Result<T, Complaint> {
-    if let Some((_, value)) = known.iter().find(|(name, _)| *name == text) {
-        return Ok(*value);
-    }
-    let all = known.iter().map(|(name, _)| format!("{name:?}")).collect::<Vec<_>>().join(", ");
-    let complaint = Complaint::new(format!("{} must be one of {all}", shown(text)));
-    Err(match nearest(text, known.iter().map(|(name, _)| *name)) {
-        Some((near, true)) => complaint.suggest(format!("did you mean {near:?}?")),
-        _ => complaint,
-    })
-}
-
-fn pagination(text: &str) -> Result<Pagination, Complaint> {
-    word(
-        text,
-        &[
-            ("auto", Pagination::Auto),
-            ("brackets", Pagination::Brackets),
-            ("json", Pagination::Json),
-            ("plain", Pagination::Plain),
-        ],
-    )
-}
-
-fn sitegpt_api(text: &str) -> Result<SitegptApi, Complaint> {
-    word(text, &[("v0", SitegptApi::V0), ("v2", SitegptApi::V2)])
-}
-
-fn chatbots(ids: &[String]) -> Result<Vec<String>, Complaint> {
-    if ids.is_empty() {
-        return Err(
-            Complaint::new("the list is empty").suggest("leave `chatbots` out for every chatbot the key can see")
-        );
-    }
-    for (at, id) in ids.iter().enumerate() {
-        if id.is_empty() || id.chars().any(|c| c.is_whitespace() || c.is_control() || c == '/') {
-            return Err(Complaint::new(format!("{} is not the id of a chatbot", shown(id))));
-        }
-        if ids.iter().take(at).any(|earlier| earlier == id) {
-            return Err(Complaint::new(format!("{} is there twice", shown(id))));
-        }
-    }
-    Ok(ids.to_vec())
 }
