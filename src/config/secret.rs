@@ -124,7 +124,9 @@ fn looks_like_a_key(text: &str) -> bool {
     let long = text.chars().count() >= 20;
     let file_like =
         text.contains(['/', '\\']) || Path::new(text).extension().and_then(OsStr::to_str).is_some_and(|e| e.len() <= 5);
-    long && !file_like && text.chars().any(|c| c.is_ascii_digit()) && text.chars().any(|c| c.is_ascii_lowercase())
+    long && !file_like
+        && text.chars().any(|c| c.is_ascii_digit())
+        && text.chars().any(|c| c.is_ascii_lowercase() || c == '-')
 }
 
 #[cfg(test)]
@@ -227,12 +229,14 @@ mod tests {
 
     #[test]
     fn a_key_written_where_a_name_belongs_is_not_repeated() {
-        let pasted = "sgpt_4f9a8b7c6d5e4f3a2b1c";
         let folder = tempfile::tempdir().unwrap();
-        for complaint in
-            [from_env(pasted, &empty_env()).unwrap_err(), from_file(pasted, folder.path(), &empty_env()).unwrap_err()]
-        {
-            assert!(!format!("{complaint:?}").contains(pasted));
+        for pasted in ["sgpt_4f9a8b7c6d5e4f3a2b1c", "3F2504E0-4F89-11D3-9A0C-0305E82C3301"] {
+            for complaint in [
+                from_env(pasted, &empty_env()).unwrap_err(),
+                from_file(pasted, folder.path(), &empty_env()).unwrap_err(),
+            ] {
+                assert!(!format!("{complaint:?}").contains(pasted));
+            }
         }
     }
 }
