@@ -8,7 +8,7 @@
 //!   -> meaning (check, source, base_url, schedule, secret) -> Config, or Problems
 //! ```
 //!
-//! To add a key: a line in [`keys`], a field in [`file`], its meaning in [`check`] or [`source`], and a commented
+//! To add a key: a line in `keys`, a field in `file`, its meaning in `check` or `source`, and a commented
 //! line in `config/default.toml`. This module is the only one that reads environment variables.
 
 mod base_url;
