@@ -24,6 +24,8 @@ mod records;
 mod split;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod v0;
 mod v2;
 mod wire;

@@ -176,3 +176,7 @@ fn fingerprint(fields: &Fields<'_>) -> i64 {
     }
     hash.finish()
 }
+
+#[cfg(test)]
+#[path = "normalise_tests.rs"]
+mod tests;

@@ -166,3 +166,7 @@ fn citations(fields: &Fields<'_>) -> Vec<Citation> {
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "split_tests.rs"]
+mod tests;
