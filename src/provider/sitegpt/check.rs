@@ -2,8 +2,8 @@
 
 use super::{Api, Sitegpt};
 use crate::http::FetchError;
-use crate::provider::{Ask, Checked, Page, Provider as _};
 use crate::model::StreamKey;
+use crate::provider::{Ask, Checked, Page, Provider as _};
 
 impl Sitegpt {
     /// Tries the chatbot list and the thread list of the first chatbot. With configured chatbots the list is not

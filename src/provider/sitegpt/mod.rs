@@ -13,9 +13,7 @@ use async_trait::async_trait;
 
 use crate::http::{FetchError, Http};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
-use crate::provider::{
-    Ask, Checked, ConversationPage, Facts, Feed, Fetched, Job, Page, Pass, Provider, Shape,
-};
+use crate::provider::{Ask, Checked, ConversationPage, Facts, Feed, Fetched, Job, Page, Pass, Provider, Shape};
 
 mod check;
 mod json;

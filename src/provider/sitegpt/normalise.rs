@@ -53,10 +53,11 @@ fn conversation(raw: &RawRecord, seen: Seen) -> Result<Vec<Row>, Reject> {
         .clone()
         .or_else(|| fields.id(&["chatbotId"]))
         .ok_or_else(|| Reject::normalise("$.chatbotId", "the thread's chatbot is not known"))?;
-    let external_id = fields
-        .id(THREAD_ID)
-        .map(|thread| format!("{chatbot}/{thread}"))
-        .or_else(|| raw.id.clone())
+    // The record's own id first: for a fetched thread it is the one that was asked for, as the list spells it.
+    let external_id = raw
+        .id
+        .clone()
+        .or_else(|| fields.id(THREAD_ID).map(|thread| format!("{chatbot}/{thread}")))
         .ok_or_else(|| Reject::normalise("$.threadId", "the thread has no id"))?;
 
     // A chatbot that the configuration names is never listed: this makes its channel a widget all the same.
@@ -136,10 +137,7 @@ fn lenient_time(fields: &Fields<'_>, name: &str) -> Option<i64> {
 /// The later side of the newest message.
 fn last_message_ms(fields: &Fields<'_>) -> Option<i64> {
     let last = fields.object("lastMessage")?;
-    ["question", "answer"]
-        .into_iter()
-        .filter_map(|side| lenient_time(&last.object(side)?, "timestamp"))
-        .max()
+    ["question", "answer"].into_iter().filter_map(|side| lenient_time(&last.object(side)?, "timestamp")).max()
 }
 
 /// A hash of everything in a list row by which its messages may have changed. `updatedAt` alone will not do: the

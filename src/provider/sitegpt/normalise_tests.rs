@@ -25,7 +25,8 @@ fn set(text: &str) -> Patch<String> {
 #[test]
 fn a_chatbot_is_a_channel() {
     let read = |json: &str| rows("chatbots", &record(None, 0, json));
-    let channel = |name| Row::Channel(ChannelRow { external_id: "399".to_owned(), kind: Patch::Set(ChannelKind::Widget), name });
+    let channel =
+        |name| Row::Channel(ChannelRow { external_id: "399".to_owned(), kind: Patch::Set(ChannelKind::Widget), name });
     assert_eq!(read(r#"{"id":"399","title":"Shop"}"#).unwrap(), [channel(set("Shop"))]);
     assert_eq!(read(r#"{"id":399,"title":null}"#).unwrap(), [channel(Patch::Keep)]);
     assert_eq!(read(r#"{"title":"Shop"}"#).unwrap_err().path, "$.id");
@@ -59,7 +60,9 @@ fn a_list_row_says_what_it_knows_and_keeps_the_rest() {
     assert_eq!(full.reported_messages, Patch::Set(5));
     assert_eq!(full.version, None, "updatedAt does not move with every message");
 
-    let odd = listed(r#"{"threadId":"t","resolved":false,"title":null,"startedAt":"soon","totalMessages":"many","lastMessage":null}"#);
+    let odd = listed(
+        r#"{"threadId":"t","resolved":false,"title":null,"startedAt":"soon","totalMessages":"many","lastMessage":null}"#,
+    );
     assert_eq!(odd.status, Patch::Set(ConversationStatus::Open));
     assert_eq!((odd.title, odd.started_at_ms, odd.reported_messages), (Patch::Clear, Patch::Keep, Patch::Keep));
     assert_eq!(odd.last_message_at_ms, Patch::Keep);

@@ -132,11 +132,14 @@ mod tests {
         assert_eq!(record.parent.as_deref(), Some("399"));
         let json = record.json.get();
         assert!(!json.contains("hush") && !json.contains("messages") && json.contains("webhookUrl"), "{json}");
-        let message = message("399/t1", 4, &raw(r#"{"messageId":361628903185318481,"webhookToken":"hush","tokens":7}"#));
+        let message =
+            message("399/t1", 4, &raw(r#"{"messageId":361628903185318481,"webhookToken":"hush","tokens":7}"#));
         assert_eq!(message.id.as_deref(), Some("399/t1/361628903185318481"));
         assert_eq!((message.parent.as_deref(), message.seq), (Some("399/t1"), 4));
         assert_eq!(message.json.get(), r#"{"messageId":361628903185318481,"tokens":7}"#);
-        assert!(!chatbot(&raw(r#"{"id":"399","settings":{"crm":{"accessToken":"hush"}}}"#)).json.get().contains("hush"));
+        assert!(
+            !chatbot(&raw(r#"{"id":"399","settings":{"crm":{"accessToken":"hush"}}}"#)).json.get().contains("hush")
+        );
     }
 
     #[test]

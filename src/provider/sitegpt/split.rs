@@ -36,8 +36,7 @@ pub(super) fn halves(fields: &Fields<'_>) -> i64 {
 /// It has no id or no conversation, or a side is of a shape that is not documented.
 pub(super) fn rows(raw: &RawRecord) -> Result<Vec<Row>, Reject> {
     let fields = Fields::of(&raw.json).ok_or_else(|| Reject::decode("$", "not an object"))?;
-    let message_id =
-        fields.id(MESSAGE_ID).ok_or_else(|| Reject::normalise("$.messageId", "the message has no id"))?;
+    let message_id = fields.id(MESSAGE_ID).ok_or_else(|| Reject::normalise("$.messageId", "the message has no id"))?;
     let conversation =
         raw.parent.as_deref().ok_or_else(|| Reject::normalise("$", "the message's conversation is not known"))?;
     let question = side(&fields, "question")?;

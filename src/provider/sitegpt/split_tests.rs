@@ -57,7 +57,10 @@ fn which_sides_are_there_decides_and_the_type_names_the_author() {
     let q = r#""question":{"text":"Q"}"#;
     let a = r#""answer":{"text":"A"}"#;
     for (json, wanted) in [
-        (format!(r#"{{"messageId":"1","messageType":"NORMAL_MESSAGE",{q},"answer":null}}"#), vec![("1:q", Contact, "Q")]),
+        (
+            format!(r#"{{"messageId":"1","messageType":"NORMAL_MESSAGE",{q},"answer":null}}"#),
+            vec![("1:q", Contact, "Q")],
+        ),
         (format!(r#"{{"messageId":"1","messageType":"NORMAL_MESSAGE",{a}}}"#), vec![("1:a", Bot, "A")]),
         (format!(r#"{{"messageId":"1","messageType":"USER_MESSAGE",{q}}}"#), vec![("1:q", Contact, "Q")]),
         (format!(r#"{{"messageId":"1","messageType":"AGENT_MESSAGE",{a}}}"#), vec![("1:a", Agent, "A")]),
@@ -72,9 +75,15 @@ fn which_sides_are_there_decides_and_the_type_names_the_author() {
         ),
         (r#"{"messageId":"1","messageType":"SYSTEM_MESSAGE"}"#.to_owned(), vec![("1:a", System, "")]),
         (r#"{"messageId":"1","messageType":"NORMAL_MESSAGE","question":null}"#.to_owned(), vec![("1:a", Bot, "")]),
-        (format!(r#"{{"messageId":"1","messageType":"HOLOGRAM",{q},{a}}}"#), vec![("1:q", Contact, "Q"), ("1:a", Bot, "A")]),
+        (
+            format!(r#"{{"messageId":"1","messageType":"HOLOGRAM",{q},{a}}}"#),
+            vec![("1:q", Contact, "Q"), ("1:a", Bot, "A")],
+        ),
         (format!(r#"{{"messageId":"1","messageType":null,{a}}}"#), vec![("1:a", Bot, "A")]),
-        (r#"{"messageId":"1","question":{"text":null},"answer":{}}"#.to_owned(), vec![("1:q", Contact, ""), ("1:a", Bot, "")]),
+        (
+            r#"{"messageId":"1","question":{"text":null},"answer":{}}"#.to_owned(),
+            vec![("1:q", Contact, ""), ("1:a", Bot, "")],
+        ),
         (r#"{"id":361628903185318481,"answer":"plain"}"#.to_owned(), vec![("361628903185318481:a", Bot, "plain")]),
     ] {
         let found = said(&json);
@@ -134,16 +143,19 @@ fn sources_are_read_in_every_shape_seen() {
         rows[0].citations.iter().map(|c| (c.url.clone(), c.title.clone())).collect()
     };
     let url = |url: &str| (Some(url.to_owned()), None);
-    assert_eq!(cited(r#"["https://a.example.test/","https://b.example.test/"]"#), [
-        url("https://a.example.test/"),
-        url("https://b.example.test/")
-    ]);
-    assert_eq!(cited(r#"[{"url":"u","title":"T"},{"link":"l","name":"N"},{"source":"s"},{"title":"only"}]"#), [
-        (Some("u".to_owned()), Some("T".to_owned())),
-        (Some("l".to_owned()), Some("N".to_owned())),
-        url("s"),
-        (None, Some("only".to_owned())),
-    ]);
+    assert_eq!(
+        cited(r#"["https://a.example.test/","https://b.example.test/"]"#),
+        [url("https://a.example.test/"), url("https://b.example.test/")]
+    );
+    assert_eq!(
+        cited(r#"[{"url":"u","title":"T"},{"link":"l","name":"N"},{"source":"s"},{"title":"only"}]"#),
+        [
+            (Some("u".to_owned()), Some("T".to_owned())),
+            (Some("l".to_owned()), Some("N".to_owned())),
+            url("s"),
+            (None, Some("only".to_owned())),
+        ]
+    );
     assert_eq!(cited(r#""https://a.example.test/""#), [url("https://a.example.test/")]);
     for none in ["[]", "null", "{}", "7", r#"[null,7,"",{}]"#] {
         assert!(cited(none).is_empty(), "{none}");
@@ -155,7 +167,9 @@ fn sources_are_read_in_every_shape_seen() {
 
 #[test]
 fn votes_are_three_and_unknown_ones_are_none() {
-    for (vote, wanted) in [(r#""POSITIVE""#, 1), (r#""NEGATIVE""#, -1), (r#""NEUTRAL""#, 0), (r#""MAYBE""#, 0), ("null", 0), ("[]", 0)] {
+    for (vote, wanted) in
+        [(r#""POSITIVE""#, 1), (r#""NEGATIVE""#, -1), (r#""NEUTRAL""#, 0), (r#""MAYBE""#, 0), ("null", 0), ("[]", 0)]
+    {
         let (rows, _) = split(&format!(r#"{{"messageId":"1","answer":"A","reaction":{vote}}}"#));
         assert_eq!(rows[0].reaction, wanted, "{vote}");
     }

@@ -31,9 +31,32 @@ pub(super) fn any_json() -> impl Strategy<Value = String> {
         .prop_map(str::to_owned),
     ];
     let key = prop::sample::select(vec![
-        "a", "id", "messageId", "threadId", "chatbotId", "chatUser", "chatUserId", "question", "answer", "text",
-        "timestamp", "messageType", "systemMessageType", "reaction", "sources", "url", "title", "lastMessage",
-        "totalMessages", "resolved", "escalated", "agentName", "gptModel", "createdAt", "updatedAt", "messages",
+        "a",
+        "id",
+        "messageId",
+        "threadId",
+        "chatbotId",
+        "chatUser",
+        "chatUserId",
+        "question",
+        "answer",
+        "text",
+        "timestamp",
+        "messageType",
+        "systemMessageType",
+        "reaction",
+        "sources",
+        "url",
+        "title",
+        "lastMessage",
+        "totalMessages",
+        "resolved",
+        "escalated",
+        "agentName",
+        "gptModel",
+        "createdAt",
+        "updatedAt",
+        "messages",
         "webhookToken",
     ]);
     leaf.prop_recursive(4, 40, 12, move |inner| {
@@ -116,7 +139,13 @@ async fn answer(
     let mut script = script.lock().unwrap();
     let found = script.iter().position(|(path, _, _)| *path == wanted);
     let (status, body) = found.map_or_else(
-        || (404, br#"{"success":false,"message":"Thread not found","data":null,"error":{"code":"THREAD_NOT_FOUND"}}"#.to_vec()),
+        || {
+            (
+                404,
+                br#"{"success":false,"message":"Thread not found","data":null,"error":{"code":"THREAD_NOT_FOUND"}}"#
+                    .to_vec(),
+            )
+        },
         |at| {
             let again = script.iter().filter(|(path, _, _)| *path == wanted).count() > 1;
             let (_, status, body) = if again { script.remove(at) } else { script[at].clone() };

@@ -51,11 +51,22 @@ async fn both_generations_tell_the_same_conversation() {
     assert!(!old.0[0].1.json.get().contains("361628903185318401"), "the head comes without its messages");
 
     let what = |row: &MessageRow| {
-        (row.conversation.clone(), row.external_id.clone(), row.author_kind, row.author.clone(), row.kind, row.event.clone(), row.seq, row.body_text.clone(), row.reaction, row.citations.clone())
+        (
+            row.conversation.clone(),
+            row.external_id.clone(),
+            row.author_kind,
+            row.author.clone(),
+            row.kind,
+            row.event.clone(),
+            row.seq,
+            row.body_text.clone(),
+            row.reaction,
+            row.citations.clone(),
+        )
     };
     let (old, new) = (messages(&v0, &old.0), messages(&v2, &new.0));
     assert_eq!(old.iter().map(what).collect::<Vec<_>>(), new.iter().map(what).collect::<Vec<_>>());
-    assert_eq!(old.len(), 21);
+    assert_eq!(old.len(), 22);
     assert!(old.iter().all(|row| row.version.is_none()) && new.iter().all(|row| row.version.is_some()));
     let ids: std::collections::BTreeSet<_> = old.iter().map(|row| &row.external_id).collect();
     assert_eq!(ids.len(), old.len());
@@ -151,8 +162,8 @@ async fn a_conversation_that_is_shorter_than_reported_says_so() {
     let server = Server::start(script()).await;
     for api in [Api::V0, Api::V2] {
         let (source, _) = server.source(api, &[]);
-        assert_eq!(whole(&source, &job(Some(21))).await.1, None, "21 halves of 15 messages");
-        assert_eq!(whole(&source, &job(Some(22))).await.1, Some("count"));
+        assert_eq!(whole(&source, &job(Some(22))).await.1, None, "22 halves of 15 messages");
+        assert_eq!(whole(&source, &job(Some(23))).await.1, Some("count"));
     }
 }
 
@@ -204,7 +215,10 @@ async fn the_plan_lists_chatbots_unless_they_are_named() {
     for (api, shape) in [(Api::V0, Shape::Pages), (Api::V2, Shape::Cursor)] {
         let (all, _) = server.source(api, &[]);
         let plan = all.plan(&PASS);
-        assert_eq!(plan.iter().map(|feed| (feed.key.to_string(), feed.fans_out)).collect::<Vec<_>>(), [("chatbots".to_owned(), true)]);
+        assert_eq!(
+            plan.iter().map(|feed| (feed.key.to_string(), feed.fans_out)).collect::<Vec<_>>(),
+            [("chatbots".to_owned(), true)]
+        );
         let ids = ["399", "400", "399", "", "4/1"].map(str::to_owned);
         let feeds = all.fan_out(&plan[0], &ids, &PASS);
         let named = server.source(api, &["399", "400"]).0.plan(&PASS);
@@ -221,12 +235,19 @@ async fn check_tries_the_lists_and_says_what_to_do() {
     let server = Server::start(vec![
         ("/api/v0/chatbots?page=1&limit=100", 200, fixture("v0_chatbots")),
         ("/api/v0/chatbots/399/threads?page=1&limit=100", 200, fixture("v0_threads")),
-        ("/api/v2/chatbots?limit=100", 401, br#"{"ok":false,"error":{"code":"TOKEN_NOT_VALID","message":"no"}}"#.to_vec()),
+        (
+            "/api/v2/chatbots?limit=100",
+            401,
+            br#"{"ok":false,"error":{"code":"TOKEN_NOT_VALID","message":"no"}}"#.to_vec(),
+        ),
     ])
     .await;
     let lines = server.source(Api::V0, &[]).0.check().await;
     let results: Vec<_> = lines.iter().map(|line| (line.what.as_str(), line.result.as_deref().unwrap())).collect();
-    assert_eq!(results, [("chatbots", "2 chatbots on the first page"), ("threads of chatbot 399", "2 threads on the first page")]);
+    assert_eq!(
+        results,
+        [("chatbots", "2 chatbots on the first page"), ("threads of chatbot 399", "2 threads on the first page")]
+    );
     let lines = server.source(Api::V2, &[]).0.check().await;
     assert_eq!(lines.len(), 1);
     assert!(lines[0].result.as_ref().unwrap_err().contains("90 days"));

@@ -134,7 +134,11 @@ async fn messages(http: &Http, job: &Job, page: Option<&str>) -> Result<Conversa
     walk.halves = walk.halves.saturating_add(counted.halves);
     let Some(cursor) = next else {
         let tally = Tally { objects: walk.objects, halves: walk.halves };
-        return Ok(ConversationPage { records, incomplete: tally.shortfall(job.reported_messages), ..Default::default() });
+        return Ok(ConversationPage {
+            records,
+            incomplete: tally.shortfall(job.reported_messages),
+            ..Default::default()
+        });
     };
     if !walk.follow(cursor) {
         return Err(stuck(&segments));
