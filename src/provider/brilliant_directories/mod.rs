@@ -146,6 +146,30 @@ impl Provider for BrilliantDirectories {
         }
     }
 
+    fn record_stream(&self, stream: &'static str) -> &'static str {
+        if stream == THREAD_IDS { THREADS } else { stream }
+    }
+
+    fn timezone(&self) -> Option<String> {
+        self.settings.timezone.clone().or_else(|| self.facts.get(ZONE_FACT))
+    }
+
+    fn advice(&self, error: &FetchError) -> Option<String> {
+        match error {
+            FetchError::Unauthorized { .. } => {
+                Some("make or check the key in Developer Hub, API keys, and see that it is active".to_owned())
+            }
+            FetchError::Forbidden { endpoint, .. } => Some(format!(
+                "allow `{}` for this key in Developer Hub, API keys (it may also need the Advanced Endpoints switch)",
+                endpoint.trim_start_matches('/').trim_start_matches("api/v2/")
+            )),
+            FetchError::Unavailable { unreachable: true, .. } => {
+                Some("check base_url and this machine's network".to_owned())
+            }
+            _ => None,
+        }
+    }
+
     async fn check(&self) -> Vec<Checked> {
         self.check_all().await
     }

@@ -4,8 +4,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::model::{
-    Attachment, ChannelKind, ChannelRow, ConversationRow, ConversationStatus, MessageRow, ParticipantKind,
-    ParticipantRow, Patch, RawRecord, Reject, Row,
+    Attachment, ChannelKind, ChannelRow, ConversationRow, ConversationStatus, MessageRow, Patch, RawRecord, Reject, Row,
 };
 use crate::normalise::{decode, lenient, parse_timestamp, read_html};
 
@@ -80,9 +79,6 @@ pub(super) fn thread(raw: &RawRecord, zone: &TimeZone) -> Result<Vec<Row>, Rejec
         kind: Patch::Set(ChannelKind::LiveChat),
         name: Patch::Set("Live chat".to_owned()),
     })];
-    rows.extend(owners.iter().map(|id| participant(id, ParticipantKind::Contact)));
-    // Who opened the thread stays its contact, even when named among those who answer.
-    rows.extend(responders.iter().filter(|id| !owners.contains(id)).map(|id| participant(id, ParticipantKind::Agent)));
     rows.push(Row::Conversation(ConversationRow {
         external_id: token.to_owned(),
         channel: Patch::Set(CHANNEL.to_owned()),
@@ -131,14 +127,6 @@ pub(super) fn message(raw: &RawRecord, zone: &TimeZone) -> Result<Vec<Row>, Reje
             .collect(),
         ..MessageRow::new(token, number.map_or_else(|| id.to_owned(), |number| number.to_string()))
     })])
-}
-
-fn participant(external_id: &str, kind: ParticipantKind) -> Row {
-    Row::Participant(ParticipantRow {
-        external_id: external_id.to_owned(),
-        kind: Patch::Set(kind),
-        ..ParticipantRow::default()
-    })
 }
 
 fn trimmed(text: Option<&str>) -> Option<&str> {
