@@ -1,7 +1,15 @@
-//! Pure helpers that providers share: HTML to text, the timestamps of the world, lenient JSON fields.
+//! Pure helpers that providers share: HTML to text, the timestamps of the world, lenient JSON fields,
+//! secrets taken out of records, and what an identifier is.
 
-/// Plain text of an HTML fragment.
-#[must_use]
-pub fn html_to_text(html: &str) -> String {
-    html.to_owned()
-}
+mod contact;
+pub mod lenient;
+mod scrub;
+mod tags;
+mod text;
+mod time;
+
+pub use contact::{Identifier, classify_identifier};
+pub use lenient::decode;
+pub use scrub::{is_secret_key, scrub};
+pub use text::{HtmlImage, HtmlText, html_images, html_to_text, read_html};
+pub use time::{TimeFault, parse_timestamp, to_iso, to_site_digits};
