@@ -69,8 +69,12 @@ fn next_step(error: &FetchError) -> Option<&'static str> {
             "make a key in the workspace settings, api keys section; \
              if the provider wants a prefix before it, set auth_prefix (for instance \"Bearer \")",
         ),
-        FetchError::Forbidden { .. } => Some("make a key that may read this in the workspace settings, api keys section"),
-        FetchError::NotFound { .. } => Some("see that base_url is the address of the API (https://api.endless.zaia.app)"),
+        FetchError::Forbidden { .. } => {
+            Some("make a key that may read this in the workspace settings, api keys section")
+        }
+        FetchError::NotFound { .. } => {
+            Some("see that base_url is the address of the API (https://api.endless.zaia.app)")
+        }
         FetchError::Rejected { .. }
         | FetchError::Redirected { .. }
         | FetchError::Deferred { .. }

@@ -120,12 +120,7 @@ impl Zaia {
     }
 
     /// The first encoding by which a limit of one brings one row of a list that is longer.
-    async fn probe(
-        &self,
-        chat: &str,
-        thread: Option<&str>,
-        in_use: Encoding,
-    ) -> Result<Option<Encoding>, FetchError> {
+    async fn probe(&self, chat: &str, thread: Option<&str>, in_use: Encoding) -> Result<Option<Encoding>, FetchError> {
         for encoding in self.limits.to_probe(in_use) {
             match self.messages(&messages_query(chat, thread, encoding, 1)).await {
                 Ok(rows) if rows.len() == 1 => return Ok(Some(encoding)),
@@ -151,7 +146,7 @@ impl Zaia {
         let shown_in_plain = shown.is_some();
         let threads = match shown {
             // One thread tells: either the plain list holds all of it, or only the message that it hangs on.
-            Some(thread) => vec![thread],
+            Some(thread) => BTreeSet::from([thread]),
             None => {
                 let behind = work.gathered.is_behind(work.job.reported_last_ms);
                 if !self.threads.worth_probing(work.gathered.len(), behind) {
@@ -215,7 +210,7 @@ impl Zaia {
     /// Reads every thread of the chat.
     async fn read_threads(&self, work: &mut Work<'_>) -> Result<(), FetchError> {
         let threads = match self.thread_ids(work).await {
-            Err(FetchError::NotFound { .. }) => Vec::new(),
+            Err(FetchError::NotFound { .. }) => BTreeSet::new(),
             threads => threads?,
         };
         for thread in threads {

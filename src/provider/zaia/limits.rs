@@ -99,8 +99,9 @@ impl Limits {
         if let Some(fixed) = self.setting.fixed() {
             return vec![fixed];
         }
-        let mut order: Vec<Encoding> = self.known(PROVEN).or_else(|| self.known(ACCEPTED)).into_iter().collect();
-        order.extend(Encoding::ALL.into_iter().filter(|encoding| order.first() != Some(encoding)));
+        let known = self.known(PROVEN).or_else(|| self.known(ACCEPTED));
+        let mut order = Encoding::ALL.to_vec();
+        order.sort_by_key(|encoding| Some(*encoding) != known);
         order
     }
 

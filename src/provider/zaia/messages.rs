@@ -204,9 +204,11 @@ mod tests {
 
     #[test]
     fn of_two_records_with_one_id_the_later_version_stays() {
-        let records = gathered(&[br#"[
+        let records = gathered(&[
+            br#"[
             {"id":"a","updatedAt":"2026-01-02T10:00:05.000Z","content":"new","createdAt":"2026-01-02T10:00:00.000Z"},
-            {"id":"a","updatedAt":"2026-01-02T10:00:01.000Z","content":"old","createdAt":"2026-01-02T10:00:00.000Z"}]"#])
+            {"id":"a","updatedAt":"2026-01-02T10:00:01.000Z","content":"old","createdAt":"2026-01-02T10:00:00.000Z"}]"#,
+        ])
         .into_records();
         assert_eq!(records.len(), 1);
         assert!(records[0].json.get().contains("new"));
@@ -228,9 +230,8 @@ mod tests {
         let watch = OrderWatch::new(Arc::new(Facts::default()));
         assert_eq!(watch.learn(None), None);
         assert_eq!(watch.learn(direction(&answer(DESCENDING))), Some(Direction::Descending));
-        let same = answer(
-            br#"[{"id":"b","createdAt":"2026-01-02T10:00:00Z"},{"id":"a","createdAt":"2026-01-02T10:00:00Z"}]"#,
-        );
+        let same =
+            answer(br#"[{"id":"b","createdAt":"2026-01-02T10:00:00Z"},{"id":"a","createdAt":"2026-01-02T10:00:00Z"}]"#);
         let mut chat = Gathered::new("c1");
         let direction = watch.learn(direction(&same));
         chat.add(same, direction);

@@ -5,6 +5,7 @@
 //! `pagination` and `pagination_proven` ([`limits`]), `threads` ([`threads`]), `senders` ([`senders`]) and
 //! `message_order` ([`messages`]).
 
+mod attachments;
 mod check;
 mod fetch;
 mod limits;
@@ -12,6 +13,7 @@ mod messages;
 mod normalise;
 mod request;
 mod senders;
+mod shapes;
 mod threads;
 mod wire;
 
@@ -22,7 +24,7 @@ use async_trait::async_trait;
 
 use crate::http::{FetchError, Http};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
-use crate::normalise::to_iso;
+use crate::normalise::{is_secret_key, scrub, to_iso};
 use crate::provider::{
     Ask, Checked, Facts, Feed, Fetched, Job, LookedUp, Page, Pass, Provider, Resolution, Shape, Unknown,
     UnknownParticipant,
@@ -58,14 +60,14 @@ pub struct Zaia {
 impl Zaia {
     /// Makes the adapter. The authorization header, prefix included, is set on `http`.
     #[must_use]
-    pub fn new(http: Http, facts: &Arc<Facts>, settings: Settings) -> Self {
+    pub fn new(http: Http, facts: Arc<Facts>, settings: Settings) -> Self {
         Self {
             http,
             lookback_ms: settings.lookback_ms,
-            limits: limits::Limits::new(settings.pagination, Arc::clone(facts)),
-            threads: threads::ThreadWatch::new(Arc::clone(facts)),
-            senders: senders::SenderWatch::new(Arc::clone(facts)),
-            order: messages::OrderWatch::new(Arc::clone(facts)),
+            limits: limits::Limits::new(settings.pagination, Arc::clone(&facts)),
+            threads: threads::ThreadWatch::new(Arc::clone(&facts)),
+            senders: senders::SenderWatch::new(Arc::clone(&facts)),
+            order: messages::OrderWatch::new(facts),
             sought: Mutex::new(HashSet::new()),
         }
     }
@@ -132,7 +134,9 @@ fn records(stream: &str, ask: &Ask, rows: Vec<Box<serde_json::value::RawValue>>)
             let peek = wire::Peek::of(&json);
             let time = peek.last_chat_message_created_at.filter(|_| stream == "chats");
             let key = time.as_deref().and_then(wire::millis);
-            (!stray(key)).then(|| wire::record(peek.id, key, json))
+            // A channel's settings may hold keys of the channel's own provider.
+            let clean = if matches!(stream, "chats" | "details") { None } else { scrub(&json, is_secret_key) };
+            (!stray(key)).then(|| wire::record(peek.id, key, clean.unwrap_or(json)))
         })
         .collect()
 }
@@ -245,6 +249,14 @@ mod tests {
     }
 
     #[test]
+    fn keys_in_a_channel_s_settings_are_not_kept() {
+        let rows = wire::read_list(include_bytes!("../../../tests/fixtures/zaia/channels.json")).unwrap();
+        let records = records("channels", &Ask::Number { number: 1, limit: 100 }, rows);
+        assert_eq!(records.len(), 6);
+        assert!(records.iter().all(|record| !record.json.get().contains("token") && record.key.is_none()));
+    }
+
+    #[test]
     fn a_widened_window_gives_only_what_was_asked_for() {
         let rows = wire::read_list(
             br#"[{"id":"a","lastChatMessageCreatedAt":"2026-01-02T10:00:00.000Z"},
@@ -255,8 +267,12 @@ mod tests {
         )
         .unwrap();
         let at = |text| wire::millis(text);
-        let ask =
-            Ask::Window { from: at("2026-01-02T10:00:00.001Z"), to: at("2026-01-02T10:00:00.002Z"), number: 1, limit: 100 };
+        let ask = Ask::Window {
+            from: at("2026-01-02T10:00:00.001Z"),
+            to: at("2026-01-02T10:00:00.002Z"),
+            number: 1,
+            limit: 100,
+        };
         let records = records("chats", &ask, rows);
         let ids: Vec<_> = records.iter().filter_map(|record| record.id.as_deref()).collect();
         assert_eq!(ids, ["b", "d", "e"], "what lies far outside shows that the filter is ignored, and stays");

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::wire::{self, Peek};
 use crate::model::{AuthorKind, ParticipantKind, RawRecord};
+use crate::normalise::{is_secret_key, scrub};
 use crate::provider::Facts;
 
 /// The stream of sender records.
@@ -103,6 +104,7 @@ pub(super) fn records(rows: &[Box<RawValue>], wanted: &HashSet<String>) -> Vec<R
         let joined: Joined<'_> = serde_json::from_str(row.get()).unwrap_or_default();
         let object = [joined.sender, joined.senders].into_iter().flatten().find_map(|value| pick(value, &id));
         if let Some(json) = object.filter(|json| !read(json).is_nothing()) {
+            let json = scrub(&json, is_secret_key).unwrap_or(json);
             found.push(wire::record(Some(id.clone()), None, json));
             done.insert(id);
         }
@@ -192,7 +194,9 @@ mod tests {
     fn senders_are_found_beside_their_messages() {
         let rows = [
             raw(r#"{"id":"m1","senderId":"s1","sender":{"entity":"users","name":"Ana"}}"#),
-            raw(r#"{"id":"m2","senderId":"s2","senders":[{"id":"s9","name":"Zoe"},{"superIdentityId":"s2","name":"Bo"}]}"#),
+            raw(
+                r#"{"id":"m2","senderId":"s2","senders":[{"id":"s9","name":"Zoe"},{"superIdentityId":"s2","name":"Bo"}]}"#,
+            ),
             raw(r#"{"id":"m3","senderId":"s3","sender":null}"#),
             raw(r#"{"id":"m4","senderId":"s4","sender":{"name":"Unasked"}}"#),
         ];

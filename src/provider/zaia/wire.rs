@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::http::Unfit;
 use crate::model::RawRecord;
+use crate::normalise::lenient::text_of;
 use crate::normalise::parse_timestamp;
 
 /// How much of a provider's own words an error repeats, in characters.
@@ -109,14 +110,10 @@ impl Peek {
     }
 }
 
-/// A text or a number as text; anything else, an unreadable escape included, is nothing.
+/// A text or a number as text; anything else is nothing.
 fn loose<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let raw = <&RawValue>::deserialize(from)?;
-    Ok(match serde_json::from_str::<serde_json::Value>(raw.get()) {
-        Ok(serde_json::Value::String(text)) if !text.is_empty() => Some(text),
-        Ok(serde_json::Value::Number(number)) => Some(number.to_string()),
-        _ => None,
-    })
+    Ok(text_of(raw).ok().flatten())
 }
 
 /// A date-time as milliseconds since 1970 UTC. The reference shows no time zone: UTC where none is written.
@@ -180,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_peek_survives_odd_values() {
-        let raw = RawValue::from_string(r#"{"id":"a","role":{},"chatId":null,"content":"\ud800","senderId":"\ud800"}"#.to_owned());
+        let raw =
+            RawValue::from_string(r#"{"id":"a","role":{},"chatId":null,"content":"\ud800","senderId":[]}"#.to_owned());
         let peek = Peek::of(&raw.unwrap());
         assert_eq!((peek.id.as_deref(), peek.role, peek.chat_id, peek.sender_id), (Some("a"), None, None, None));
     }
