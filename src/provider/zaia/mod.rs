@@ -101,7 +101,8 @@ fn resolution(unknown: &Unknown, pass: &Pass, sought: &mut HashSet<String>) -> R
         return resolution;
     }
     let mut is_new = |kind: &str, id: &str| sought.insert(format!("{kind}/{id}"));
-    if unknown.channels.iter().fold(false, |any, id| is_new("channel", id) || any) {
+    // Counted, not `any`: every one of them is being sought now.
+    if unknown.channels.iter().filter(|id| is_new("channel", id)).count() > 0 {
         resolution.feeds.push(directory("channels"));
     }
     let new: Vec<&UnknownParticipant> =

@@ -118,36 +118,36 @@ mod tests {
         query.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
     }
 
-    fn asked(stream: &str, ask: Ask) -> Option<String> {
-        list_query(stream, &ask, |ms| format!("<{ms}>")).map(|(query, _)| spelled(&query))
+    fn asked(stream: &str, ask: &Ask) -> Option<String> {
+        list_query(stream, ask, |ms| format!("<{ms}>")).map(|(query, _)| spelled(&query))
     }
 
     #[test]
     fn windows_are_widened_in_case_their_bounds_are_exclusive() {
         let window = |from, to| Ask::Window { from, to, number: 2, limit: 100 };
         assert_eq!(
-            asked("chats", window(Some(1000), Some(2000))).unwrap(),
+            asked("chats", &window(Some(1000), Some(2000))).unwrap(),
             "lastChatMessageCreatedAtStart=<999>&lastChatMessageCreatedAtEnd=<2001>&pageNumber=2&pageSize=100"
         );
-        assert_eq!(asked("chats", window(None, None)).unwrap(), "pageNumber=2&pageSize=100");
+        assert_eq!(asked("chats", &window(None, None)).unwrap(), "pageNumber=2&pageSize=100");
         assert_eq!(
-            asked("chats", window(None, Some(2000))).unwrap(),
+            asked("chats", &window(None, Some(2000))).unwrap(),
             "lastChatMessageCreatedAtEnd=<2001>&pageNumber=2&pageSize=100"
         );
-        assert_eq!(asked("details", window(None, None)), None, "only chats have windows");
+        assert_eq!(asked("details", &window(None, None)), None, "only chats have windows");
     }
 
     #[test]
     fn pages_stay_within_what_the_provider_allows() {
-        assert_eq!(asked("details", Ask::Number { number: 0, limit: 500 }).unwrap(), "pageNumber=1&pageSize=100");
-        assert_eq!(asked("chats", Ask::Number { number: 3, limit: 0 }).unwrap(), "pageNumber=3&pageSize=1");
+        assert_eq!(asked("details", &Ask::Number { number: 0, limit: 500 }).unwrap(), "pageNumber=1&pageSize=100");
+        assert_eq!(asked("chats", &Ask::Number { number: 3, limit: 0 }).unwrap(), "pageNumber=3&pageSize=1");
     }
 
     #[test]
     fn other_questions_cannot_be_asked() {
-        assert_eq!(asked("chats", Ask::Newest { limit: 1 }), None);
-        assert_eq!(asked("chats", Ask::Token { token: None, limit: 1 }), None);
-        assert_eq!(asked("chats", Ask::After { after: None, token: None, limit: 1 }), None);
+        assert_eq!(asked("chats", &Ask::Newest { limit: 1 }), None);
+        assert_eq!(asked("chats", &Ask::Token { token: None, limit: 1 }), None);
+        assert_eq!(asked("chats", &Ask::After { after: None, token: None, limit: 1 }), None);
         assert_eq!(list_path("messages"), None);
     }
 
