@@ -55,7 +55,8 @@ pub struct ChannelRow {
     pub name: Patch<String>,
 }
 
-/// Somebody who takes part, as a directory of the provider describes them.
+/// Somebody who takes part, as a record describes them. A role in a conversation needs no such row: naming a
+/// contact or an agent in a [`ConversationRow`] makes the participant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ParticipantRow {
     pub external_id: String,
@@ -116,9 +117,11 @@ pub struct MessageRow {
     /// External id of the author, where the provider gives one.
     pub author: Option<String>,
     /// Who wrote it, where the record itself says so. `None`: decided by the store from the author's role in
-    /// the conversation (its contact, one of its agents) or, failing that, from the participant's kind if that
-    /// is bot or agent; else unknown.
+    /// the conversation (its contact, one of its agents); else unknown. `Contact` without an `author` means the
+    /// conversation's contact, whoever that turns out to be.
     pub author_kind: Option<AuthorKind>,
+    /// With `author_kind: None`: whether the participant's own kind counts where it has no role in the conversation.
+    pub kind_follows_participant: bool,
     pub kind: MessageKind,
     /// What happened, for `kind` event, in the provider's spelling.
     pub event: Option<String>,
@@ -166,6 +169,7 @@ impl MessageRow {
             external_id: external_id.into(),
             author: None,
             author_kind: None,
+            kind_follows_participant: false,
             kind: MessageKind::Text,
             event: None,
             seq: 0,
@@ -182,7 +186,8 @@ impl MessageRow {
         }
     }
 
-    /// A hash over everything that the record says, except `version` (a touched but unchanged row is unchanged).
+    /// A hash over everything that the record says, except `version` (a touched but unchanged row is unchanged) and
+    /// `seq` (a message removed before this one moves it without changing it).
     #[must_use]
     pub fn content_hash(&self) -> i64 {
         let mut hash = Hasher::new();
@@ -190,7 +195,6 @@ impl MessageRow {
             .text(self.author_kind.map(AuthorKind::as_str))
             .text(Some(self.kind.as_str()))
             .text(self.event.as_deref())
-            .number(Some(self.seq))
             .number(self.sent_at_ms)
             .text(Some(&self.body_text))
             .text(self.body_html.as_deref())

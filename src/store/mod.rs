@@ -1,1 +1,35 @@
-//! stub
+//! The SQLite file: who may open it, what stands in it, and the one way anything is written.
+//!
+//! One thread owns the writing connection ([`Store`]); it takes a [`Batch`] at a time and applies rows, rejects,
+//! cursor, facts and run counters in ONE transaction. Readers open connections of their own ([`open_reader`]).
+//!
+//! To change the schema: add `migrations/NNNN_*.sql` with the next number, list it in `schema.rs`, and never touch a
+//! released file. SQL stands beside the method that owns it; tables and views stand in `migrations/` only.
+
+mod batch;
+mod commit;
+mod conversation;
+mod directory;
+mod error;
+mod letters;
+mod lock;
+mod message;
+mod open;
+mod query;
+mod raw;
+mod run;
+mod schema;
+mod status;
+mod work;
+mod writer;
+
+pub use batch::{Batch, Committed, Counts, FetchMark, Record, RowCounts, UsageNow};
+pub use error::StoreError;
+pub use lock::StoreLock;
+pub use open::open_reader;
+pub use query::{ConversationHead, Line, TranscriptError, find_conversation, transcript};
+pub use run::{RunMode, RunStatus, SourceRow};
+pub use schema::SCHEMA_VERSION;
+pub use status::{Configured, SourceStatus, StatusReport, StreamStatus, status};
+pub use work::{StaleConversation, UnknownIds};
+pub use writer::{Store, WriterThread};

@@ -1,1 +1,3 @@
-//! stub
+//! Passes over sources.
+
+pub mod walk;

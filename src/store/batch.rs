@@ -1,0 +1,110 @@
+//! What is committed together.
+
+use std::collections::BTreeMap;
+
+use crate::model::{RawRecord, Reject, Row, StreamKey};
+
+/// One page's worth of writing. Everything in it happens, or nothing.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub source_id: i64,
+    pub run_id: i64,
+    /// The change counter when the run began: rows above it were already counted in this run.
+    pub run_start_rev: i64,
+    /// The clock when the page was read, in milliseconds.
+    pub now_ms: i64,
+    /// Records with what became of them.
+    pub records: Vec<Record>,
+    /// Where each stream that moved stands now, as JSON.
+    pub cursors: Vec<(StreamKey, String)>,
+    /// What was learnt about the provider's API.
+    pub facts: BTreeMap<String, String>,
+    /// Requests of this run so far.
+    pub usage: UsageNow,
+    /// A conversation whose messages are all here.
+    pub fetched: Option<FetchMark>,
+    /// Make every conversation of the source stale.
+    pub refetch_all: bool,
+    /// Participants that were looked up in vain.
+    pub misses: Vec<String>,
+    /// Channels that no directory describes.
+    pub channel_misses: Vec<String>,
+}
+
+/// A raw record and the rows it gave, or why it gave none.
+#[derive(Debug)]
+pub struct Record {
+    /// The stream its raw form is kept under.
+    pub stream: &'static str,
+    pub raw: RawRecord,
+    pub outcome: Result<Vec<Row>, Reject>,
+    /// Apply the rows even if the raw record is the one already stored (after the normaliser changed).
+    pub again: bool,
+}
+
+/// A run's requests and retries so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UsageNow {
+    pub requests: u64,
+    pub retries: u64,
+}
+
+/// The end of a conversation fetch.
+#[derive(Debug, Clone)]
+pub struct FetchMark {
+    pub conversation: String,
+    /// The fingerprint that the fetch was made for.
+    pub fingerprint: Option<i64>,
+    /// Why messages may still be missing.
+    pub incomplete: Option<&'static str>,
+    /// The provider does not have the conversation any more.
+    pub gone: bool,
+}
+
+/// How rows of one kind fared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RowCounts {
+    pub inserted: u64,
+    pub updated: u64,
+    pub unchanged: u64,
+    pub deleted: u64,
+}
+
+/// How a batch, or a whole run, fared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub rows_in: u64,
+    pub conversations: RowCounts,
+    pub messages: RowCounts,
+    pub dead: u64,
+    /// Names, channels and the like that changed.
+    pub directory_changes: u64,
+}
+
+impl Counts {
+    /// Adds another batch's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.rows_in += other.rows_in;
+        self.dead += other.dead;
+        self.directory_changes += other.directory_changes;
+        for (mine, theirs) in [(&mut self.conversations, &other.conversations), (&mut self.messages, &other.messages)] {
+            mine.inserted += theirs.inserted;
+            mine.updated += theirs.updated;
+            mine.unchanged += theirs.unchanged;
+            mine.deleted += theirs.deleted;
+        }
+    }
+
+    /// Whether anything was written beyond bookkeeping.
+    #[must_use]
+    pub fn changed_anything(&self) -> bool {
+        let changed = |rows: &RowCounts| rows.inserted + rows.updated + rows.deleted > 0;
+        changed(&self.conversations) || changed(&self.messages) || self.dead > 0
+    }
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Committed {
+    pub counts: Counts,
+}

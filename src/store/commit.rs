@@ -1,0 +1,138 @@
+//! Applying a batch inside a transaction: the only code that writes rows, cursors and counters.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::batch::{Batch, Counts, Record};
+use super::message::Roles;
+use super::{Committed, StoreError};
+use crate::model::Row;
+
+/// One batch being applied. Caches live as long as the transaction.
+pub(super) struct Tx<'c> {
+    pub(super) conn: &'c Connection,
+    pub(super) source_id: i64,
+    pub(super) now_ms: i64,
+    pub(super) run_start_rev: i64,
+    rev: i64,
+    pub(super) counts: Counts,
+    pub(super) conversations: HashMap<String, i64>,
+    pub(super) participants: HashMap<String, i64>,
+    pub(super) channels: HashMap<String, i64>,
+    pub(super) roles: HashMap<i64, Roles>,
+    /// Newest message time per conversation touched.
+    pub(super) newest: HashMap<i64, i64>,
+}
+
+impl Tx<'_> {
+    /// The next value of the change counter: one for every row whose content changes.
+    pub(super) fn next_rev(&mut self) -> i64 {
+        self.rev += 1;
+        self.rev
+    }
+
+    /// Whether a row that stands at `rev` was already counted as inserted or updated by this run.
+    pub(super) fn counted(&self, rev: i64) -> bool {
+        rev > self.run_start_rev
+    }
+}
+
+/// Applies a batch. The caller holds the transaction, and rolls it back on an error.
+pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, StoreError> {
+    let doing = "storing a page";
+    let before: i64 = conn
+        .prepare_cached("SELECT rev FROM change_counter WHERE id = 1")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(StoreError::sql(doing))?;
+    let mut tx = Tx {
+        conn,
+        source_id: batch.source_id,
+        now_ms: batch.now_ms,
+        run_start_rev: batch.run_start_rev,
+        rev: before,
+        counts: Counts::default(),
+        conversations: HashMap::new(),
+        participants: HashMap::new(),
+        channels: HashMap::new(),
+        roles: HashMap::new(),
+        newest: HashMap::new(),
+    };
+    tx.apply(batch).map_err(StoreError::sql(doing))?;
+    Ok(Committed { counts: tx.counts })
+}
+
+impl Tx<'_> {
+    fn apply(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+        let before = self.rev;
+        for record in &batch.records {
+            self.record(record)?;
+        }
+        for participant in &batch.misses {
+            self.participant_missed(participant)?;
+        }
+        for channel in &batch.channel_misses {
+            self.channel_missed(channel)?;
+        }
+        self.settle_last_messages()?;
+        if let Some(mark) = &batch.fetched {
+            self.fetched(mark)?;
+        }
+        if batch.refetch_all {
+            self.refetch_all()?;
+        }
+        for (key, cursor) in &batch.cursors {
+            self.conn
+                .prepare_cached(
+                    "INSERT INTO cursors (source_id, stream, scope, cursor, updated_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (source_id, stream, scope) DO UPDATE
+                     SET cursor = excluded.cursor, updated_at_ms = excluded.updated_at_ms
+                     WHERE cursor <> excluded.cursor",
+                )?
+                .execute(params![self.source_id, key.stream, key.scope, cursor, self.now_ms])?;
+        }
+        for (name, value) in &batch.facts {
+            self.conn
+                .prepare_cached(
+                    "INSERT INTO facts (source_id, name, value, learned_at_ms) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (source_id, name) DO UPDATE
+                     SET value = excluded.value, learned_at_ms = excluded.learned_at_ms",
+                )?
+                .execute(params![self.source_id, name, value, self.now_ms])?;
+        }
+        self.run_progress(batch)?;
+        if self.rev != before {
+            self.conn.prepare_cached("UPDATE change_counter SET rev = ?1 WHERE id = 1")?.execute(params![self.rev])?;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, record: &Record) -> rusqlite::Result<()> {
+        self.counts.rows_in += 1;
+        let rows = match &record.outcome {
+            Ok(rows) => rows,
+            Err(reject) => return self.dead_letter(record, reject),
+        };
+        if self.keep_raw(record)? || record.again {
+            for row in rows {
+                match row {
+                    Row::Channel(row) => self.channel(row)?,
+                    Row::Participant(row) => self.participant(row)?,
+                    Row::Contact(hint) => self.contact_hint(hint)?,
+                    Row::Conversation(row) => self.conversation(row)?,
+                    Row::Message(row) => self.message(row)?,
+                }
+            }
+            self.resolve_letters(record)?;
+        } else {
+            for row in rows {
+                match row {
+                    Row::Conversation(_) => self.counts.conversations.unchanged += 1,
+                    Row::Message(_) => self.counts.messages.unchanged += 1,
+                    Row::Channel(_) | Row::Participant(_) | Row::Contact(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}

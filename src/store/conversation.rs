@@ -1,0 +1,360 @@
+//! Conversations: what several records say about one row, merged; and which are stale.
+
+use rusqlite::{OptionalExtension as _, Row as SqlRow, params};
+
+use super::batch::FetchMark;
+use super::commit::Tx;
+use crate::model::{ConversationRow, ConversationStatus, ParticipantKind, Patch};
+
+/// The columns of a conversation that records speak about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Columns {
+    channel: Option<i64>,
+    contact: Option<i64>,
+    status: Option<String>,
+    title: Option<String>,
+    page_url: Option<String>,
+    started: Option<i64>,
+    updated: Option<i64>,
+    last_message: Option<i64>,
+    escalated: Option<bool>,
+    deleted: Option<i64>,
+    deleted_reason: Option<String>,
+    reported_messages: Option<i64>,
+    reported_last: Option<i64>,
+    complete: bool,
+    reason: Option<String>,
+}
+
+/// Columns that are kept in step without counting as content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Bookkeeping {
+    version: Option<i64>,
+    list_fingerprint: Option<i64>,
+    fetched_fingerprint: Option<i64>,
+}
+
+struct Stored {
+    id: i64,
+    rev: i64,
+    columns: Columns,
+    bookkeeping: Bookkeeping,
+}
+
+const COLUMNS: &str = "id, rev, channel_id, contact_id, status, title, page_url, started_at_ms, updated_at_ms,
+    last_message_at_ms, escalated, deleted_at_ms, reported_messages, reported_last_at_ms, complete, incomplete_reason,
+    version, list_fingerprint, fetched_fingerprint, deleted_reason";
+
+fn read(row: &SqlRow<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        id: row.get(0)?,
+        rev: row.get(1)?,
+        columns: Columns {
+            channel: row.get(2)?,
+            contact: row.get(3)?,
+            status: row.get(4)?,
+            title: row.get(5)?,
+            page_url: row.get(6)?,
+            started: row.get(7)?,
+            updated: row.get(8)?,
+            last_message: row.get(9)?,
+            escalated: row.get(10)?,
+            deleted: row.get(11)?,
+            deleted_reason: row.get(19)?,
+            reported_messages: row.get(12)?,
+            reported_last: row.get(13)?,
+            complete: row.get(14)?,
+            reason: row.get(15)?,
+        },
+        bookkeeping: Bookkeeping {
+            version: row.get(16)?,
+            list_fingerprint: row.get(17)?,
+            fetched_fingerprint: row.get(18)?,
+        },
+    })
+}
+
+impl Tx<'_> {
+    /// The id of a conversation; one that no list has shown yet is made, empty, so that its messages have a home.
+    pub(super) fn conversation_id(&mut self, external_id: &str) -> rusqlite::Result<i64> {
+        if let Some(id) = self.conversations.get(external_id) {
+            return Ok(*id);
+        }
+        let found: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT id FROM conversations WHERE source_id = ?1 AND external_id = ?2")?
+            .query_row(params![self.source_id, external_id], |row| row.get(0))
+            .optional()?;
+        let id = match found {
+            Some(id) => id,
+            None => {
+                let rev = self.next_rev();
+                self.counts.conversations.inserted += 1;
+                self.conn
+                    .prepare_cached("INSERT INTO conversations (source_id, external_id, rev) VALUES (?1, ?2, ?3)")?
+                    .insert(params![self.source_id, external_id, rev])?
+            }
+        };
+        self.conversations.insert(external_id.to_owned(), id);
+        Ok(id)
+    }
+
+    fn stored_conversation(&self, external_id: &str) -> rusqlite::Result<Option<Stored>> {
+        self.conn
+            .prepare_cached(&format!("SELECT {COLUMNS} FROM conversations WHERE source_id = ?1 AND external_id = ?2"))?
+            .query_row(params![self.source_id, external_id], read)
+            .optional()
+    }
+
+    /// Applies what one record says about a conversation.
+    pub(super) fn conversation(&mut self, row: &ConversationRow) -> rusqlite::Result<()> {
+        let stored = self.stored_conversation(&row.external_id)?;
+        let before = stored.as_ref().map(|stored| stored.columns.clone()).unwrap_or_default();
+        let bookkeeping = stored.as_ref().map(|stored| stored.bookkeeping.clone()).unwrap_or_default();
+        if bookkeeping.version.zip(row.version).is_some_and(|(old, new)| new < old) {
+            self.counts.conversations.unchanged += 1;
+            return Ok(());
+        }
+        // A fetched conversation that was gone and is listed again is fetched again: only that proves it is back.
+        let back = before.deleted_reason.as_deref().is_some_and(|reason| reason != "provider")
+            && row.fingerprint.is_some()
+            && row.deleted_at_ms == Patch::Clear;
+        let kept = Bookkeeping {
+            version: row.version.or(bookkeeping.version),
+            list_fingerprint: row.fingerprint.or(bookkeeping.list_fingerprint),
+            fetched_fingerprint: if back { None } else { bookkeeping.fetched_fingerprint },
+        };
+        let after = self.merge(row, stored.as_ref(), &kept, back)?;
+        let content_changed = stored.is_none() || after != before;
+        let id = match &stored {
+            Some(stored) if !content_changed && kept == bookkeeping => stored.id,
+            Some(stored) => {
+                let rev = if content_changed { self.next_rev() } else { stored.rev };
+                self.write(stored.id, rev, &after, &kept)?;
+                stored.id
+            }
+            None => {
+                let rev = self.next_rev();
+                let id = self
+                    .conn
+                    .prepare_cached("INSERT INTO conversations (source_id, external_id, rev) VALUES (?1, ?2, ?3)")?
+                    .insert(params![self.source_id, row.external_id, rev])?;
+                self.write(id, rev, &after, &kept)?;
+                id
+            }
+        };
+        self.conversations.insert(row.external_id.clone(), id);
+        let agents_changed = self.agents(id, &row.agents)?;
+        if agents_changed || after.contact != before.contact {
+            self.reassign_authors(id)?;
+        }
+        let counts = &mut self.counts.conversations;
+        match &stored {
+            None => counts.inserted += 1,
+            Some(stored) if stored.rev > self.run_start_rev => {}
+            Some(_) if before.deleted.is_none() && after.deleted.is_some() => counts.deleted += 1,
+            Some(_) if content_changed => counts.updated += 1,
+            Some(_) => counts.unchanged += 1,
+        }
+        Ok(())
+    }
+
+    fn merge(
+        &mut self,
+        row: &ConversationRow,
+        stored: Option<&Stored>,
+        kept: &Bookkeeping,
+        back: bool,
+    ) -> rusqlite::Result<Columns> {
+        let before = stored.map(|stored| stored.columns.clone()).unwrap_or_default();
+        let channel = match &row.channel {
+            Patch::Set(external_id) => Some(self.channel_id(external_id)?),
+            Patch::Clear => None,
+            Patch::Keep => before.channel,
+        };
+        let contact = match &row.contact {
+            Patch::Set(external_id) => Some(self.participant_in_role(external_id, ParticipantKind::Contact)?),
+            Patch::Clear => None,
+            Patch::Keep => before.contact,
+        };
+        let status = row.status.clone().over(before.status.as_deref().and_then(ConversationStatus::parse));
+        let reported_last = row.last_message_at_ms.clone().over(before.reported_last);
+        let newest_stored = match stored {
+            Some(stored) => self.newest_stored(stored.id)?,
+            None => None,
+        };
+        let stale = !back && row.fingerprint.is_some() && row.fingerprint != kept.fetched_fingerprint;
+        let (deleted, deleted_reason) = match row.deleted_at_ms {
+            Patch::Set(at) => (Some(at), Some("provider".to_owned())),
+            Patch::Clear if !back => (None, None),
+            Patch::Clear | Patch::Keep => (before.deleted, before.deleted_reason),
+        };
+        Ok(Columns {
+            channel,
+            contact,
+            status: Some(status.unwrap_or(ConversationStatus::Unknown).as_str().to_owned()),
+            title: row.title.clone().over(before.title),
+            page_url: row.page_url.clone().over(before.page_url),
+            started: row.started_at_ms.clone().over(before.started),
+            updated: row.updated_at_ms.clone().over(before.updated),
+            last_message: reported_last.max(newest_stored),
+            escalated: row.escalated.clone().over(before.escalated),
+            deleted,
+            deleted_reason,
+            reported_messages: row.reported_messages.clone().over(before.reported_messages),
+            reported_last,
+            complete: if stale { false } else { stored.is_none_or(|stored| stored.columns.complete) },
+            reason: if stale { Some("not_fetched".to_owned()) } else { before.reason },
+        })
+    }
+
+    fn newest_stored(&self, conversation: i64) -> rusqlite::Result<Option<i64>> {
+        self.conn
+            .prepare_cached(
+                "SELECT max(sent_at_ms) FROM messages WHERE conversation_id = ?1 AND deleted_at_ms IS NULL",
+            )?
+            .query_row([conversation], |row| row.get(0))
+    }
+
+    fn write(&self, id: i64, rev: i64, columns: &Columns, kept: &Bookkeeping) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached(
+                "UPDATE conversations SET channel_id = ?2, contact_id = ?3, status = ?4, title = ?5, page_url = ?6,
+                 started_at_ms = ?7, updated_at_ms = ?8, last_message_at_ms = ?9, escalated = ?10, deleted_at_ms = ?11,
+                 reported_messages = ?12, reported_last_at_ms = ?13, complete = ?14, incomplete_reason = ?15,
+                 version = ?16, list_fingerprint = ?17, fetched_fingerprint = ?18, deleted_reason = ?19, rev = ?20
+                 WHERE id = ?1",
+            )?
+            .execute(params![
+                id,
+                columns.channel,
+                columns.contact,
+                columns.status,
+                columns.title,
+                columns.page_url,
+                columns.started,
+                columns.updated,
+                columns.last_message,
+                columns.escalated,
+                columns.deleted,
+                columns.reported_messages,
+                columns.reported_last,
+                columns.complete,
+                columns.reason,
+                kept.version,
+                kept.list_fingerprint,
+                kept.fetched_fingerprint,
+                columns.deleted_reason,
+                rev
+            ])?;
+        Ok(())
+    }
+
+    fn agents(&mut self, conversation: i64, agents: &Patch<Vec<String>>) -> rusqlite::Result<bool> {
+        let wanted = match agents {
+            Patch::Keep => return Ok(false),
+            Patch::Clear => Vec::new(),
+            Patch::Set(agents) => agents.clone(),
+        };
+        let mut wanted_ids = Vec::with_capacity(wanted.len());
+        for external_id in &wanted {
+            wanted_ids.push(self.participant_in_role(external_id, ParticipantKind::Agent)?);
+        }
+        wanted_ids.sort_unstable();
+        wanted_ids.dedup();
+        let stored: Vec<i64> = self
+            .conn
+            .prepare_cached(
+                "SELECT participant_id FROM conversation_agents WHERE conversation_id = ?1 ORDER BY participant_id",
+            )?
+            .query_map([conversation], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        if stored == wanted_ids {
+            return Ok(false);
+        }
+        self.conn
+            .prepare_cached("DELETE FROM conversation_agents WHERE conversation_id = ?1")?
+            .execute([conversation])?;
+        for id in wanted_ids {
+            self.conn
+                .prepare_cached("INSERT INTO conversation_agents (conversation_id, participant_id) VALUES (?1, ?2)")?
+                .execute(params![conversation, id])?;
+        }
+        Ok(true)
+    }
+
+    /// Moves `last_message_at` of the conversations whose messages this batch brought.
+    pub(super) fn settle_last_messages(&mut self) -> rusqlite::Result<()> {
+        let newest = std::mem::take(&mut self.newest);
+        let mut newest: Vec<(i64, i64)> = newest.into_iter().collect();
+        newest.sort_unstable();
+        for (conversation, sent) in newest {
+            let (before, rev): (Option<i64>, i64) = self
+                .conn
+                .prepare_cached("SELECT last_message_at_ms, rev FROM conversations WHERE id = ?1")?
+                .query_row([conversation], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            if before.is_none_or(|before| before < sent) {
+                self.counts.conversations.updated += u64::from(!self.counted(rev));
+                let rev = self.next_rev();
+                self.conn
+                    .prepare_cached("UPDATE conversations SET last_message_at_ms = ?2, rev = ?3 WHERE id = ?1")?
+                    .execute(params![conversation, sent, rev])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of a conversation fetch: the stale mark goes, if the list still says what the fetch was made for.
+    pub(super) fn fetched(&mut self, mark: &FetchMark) -> rusqlite::Result<()> {
+        let Some(stored) = self.stored_conversation(&mark.conversation)? else { return Ok(()) };
+        let overtaken = stored.bookkeeping.list_fingerprint != mark.fingerprint;
+        let (complete, reason) = match mark.incomplete {
+            _ if overtaken => (false, Some("not_fetched")),
+            Some(reason) => (false, Some(reason)),
+            None => (true, None),
+        };
+        let inferred = stored.columns.deleted_reason.as_deref().is_some_and(|reason| reason != "provider");
+        let (deleted, deleted_reason) = match (mark.gone, stored.columns.deleted) {
+            (true, None) => (Some(self.now_ms), Some("gone")),
+            (false, Some(_)) if inferred => (None, None),
+            (_, at) => (at, stored.columns.deleted_reason.as_deref()),
+        };
+        let (complete, reason) = if mark.gone { (true, None) } else { (complete, reason) };
+        let changed = complete != stored.columns.complete
+            || reason != stored.columns.reason.as_deref()
+            || deleted != stored.columns.deleted;
+        if stored.columns.deleted.is_none() && deleted.is_some() {
+            self.counts.conversations.deleted += 1;
+        } else if changed {
+            self.counts.conversations.updated += u64::from(!self.counted(stored.rev));
+        }
+        let rev = if changed { self.next_rev() } else { stored.rev };
+        self.conn
+            .prepare_cached(
+                "UPDATE conversations SET fetched_fingerprint = ?2, complete = ?3, incomplete_reason = ?4,
+                 deleted_at_ms = ?5, deleted_reason = ?6, rev = ?7 WHERE id = ?1",
+            )?
+            .execute(params![stored.id, mark.fingerprint, complete, reason, deleted, deleted_reason, rev])?;
+        if mark.gone {
+            // Should its list row come back as it was, it must be looked at again.
+            self.conn
+                .prepare_cached(
+                    "UPDATE raw_records SET hash = NULL
+                     WHERE source_id = ?1 AND stream IN ('threads', 'chats') AND external_id = ?2",
+                )?
+                .execute(params![self.source_id, mark.conversation])?;
+        }
+        Ok(())
+    }
+
+    /// Makes every conversation that a list announced stale, so that it is fetched again.
+    pub(super) fn refetch_all(&self) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached(
+                "UPDATE conversations SET fetched_fingerprint = NULL
+                 WHERE source_id = ?1 AND list_fingerprint IS NOT NULL AND deleted_at_ms IS NULL",
+            )?
+            .execute(params![self.source_id])?;
+        Ok(())
+    }
+}

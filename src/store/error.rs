@@ -1,0 +1,71 @@
+//! What can go wrong with the file, each with the next step.
+
+use std::path::PathBuf;
+
+/// A failure of the store. Messages name the file and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder that the file should stand in is missing.
+    #[error("the folder of {path} does not exist; create it, or set another [store] path")]
+    NoFolder { path: PathBuf },
+    /// The file cannot be opened, created or written.
+    #[error(
+        "cannot open {path}: {cause}; check the path, and that this user may read and write the file and its folder"
+    )]
+    Unopenable { path: PathBuf, cause: String },
+    /// There is no file yet.
+    #[error("{path} does not exist yet; `chatloom sync` makes it")]
+    Missing { path: PathBuf },
+    /// The file is something else.
+    #[error("{path} is not a chatloom store ({found}); it was left untouched: set another [store] path")]
+    Foreign { path: PathBuf, found: String },
+    /// A later version of chatloom wrote it.
+    #[error(
+        "{path} was written by a newer chatloom (schema {found}, this one knows {known}); it was left untouched: update chatloom"
+    )]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// Another process writes to it.
+    #[error("{path} is being written by {holder}; wait for it to end, or stop it")]
+    Locked { path: PathBuf, holder: String },
+    /// The disk is full.
+    #[error(
+        "the disk that holds the store is full ({doing}); nothing half-written was kept: free some space and run again"
+    )]
+    Full { doing: &'static str },
+    /// A source's name is taken by another provider's history.
+    #[error(
+        "the store holds `{name}` as a {stored} source, the configuration says {configured}; give the new source another name"
+    )]
+    ProviderChanged { name: String, stored: String, configured: String },
+    /// SQLite said no.
+    #[error("{doing}: {source}")]
+    Sql { doing: &'static str, source: rusqlite::Error },
+    /// The writing thread is gone.
+    #[error("the store's writer has ended")]
+    Gone,
+}
+
+impl StoreError {
+    /// Names what was being done when SQLite failed.
+    pub(crate) fn sql(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| match source.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full { doing },
+            _ => Self::Sql { doing, source },
+        }
+    }
+
+    /// The same failure once more, for everyone whose batch was in the transaction.
+    pub(crate) fn repeat(&self) -> Self {
+        match self {
+            Self::Full { doing } => Self::Full { doing },
+            Self::Sql { doing, source } => Self::Sql {
+                doing,
+                source: rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(source.sqlite_error().map_or(1, |e| e.extended_code)),
+                    Some(source.to_string()),
+                ),
+            },
+            _ => Self::Gone,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Dead letters: records that make no row, kept whole until they do.
+
+use rusqlite::params;
+
+use super::batch::Record;
+use super::commit::Tx;
+use crate::model::{Hasher, Reject};
+
+impl Tx<'_> {
+    /// Keeps a record that makes no row. The same record met again is not kept twice, but counts in its run again:
+    /// a run that could not store what it read says so every time.
+    pub(super) fn dead_letter(&mut self, record: &Record, reject: &Reject) -> rusqlite::Result<()> {
+        self.counts.dead += 1;
+        let raw = &record.raw;
+        let body = raw.json.get();
+        let hash = Hasher::of_bytes(body.as_bytes());
+        let known: bool = self
+            .conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM dead_letters WHERE source_id = ?1 AND stream = ?2 AND external_id IS ?3
+                 AND body_hash = ?4 AND resolved_at_ms IS NULL)",
+            )?
+            .query_row(params![self.source_id, record.stream, raw.id, hash], |row| row.get(0))?;
+        if known {
+            return Ok(());
+        }
+        // An older unreadable form of the same record is superseded by this one.
+        self.resolve_letters(record)?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO dead_letters
+                 (source_id, stream, external_id, parent, seq, stage, error, body, body_hash, first_seen_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                self.source_id,
+                record.stream,
+                raw.id,
+                raw.parent,
+                raw.seq,
+                reject.stage.as_str(),
+                reject.to_string(),
+                body,
+                hash,
+                self.now_ms
+            ])?;
+        Ok(())
+    }
+
+    /// A record that makes rows now: earlier letters of it are settled.
+    pub(super) fn resolve_letters(&self, record: &Record) -> rusqlite::Result<()> {
+        if let Some(external_id) = record.raw.id.as_deref() {
+            self.conn
+                .prepare_cached(
+                    "UPDATE dead_letters SET resolved_at_ms = ?4
+                     WHERE source_id = ?1 AND stream = ?2 AND external_id = ?3 AND resolved_at_ms IS NULL",
+                )?
+                .execute(params![self.source_id, record.stream, external_id, self.now_ms])?;
+        }
+        Ok(())
+    }
+}

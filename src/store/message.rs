@@ -1,0 +1,307 @@
+//! Messages: guarded upsert, revisions, and who wrote them.
+
+use std::collections::HashSet;
+
+use rusqlite::{OptionalExtension as _, params};
+
+use super::commit::Tx;
+use crate::model::{AuthorKind, MessageRow};
+
+/// Who has which role in a conversation, by participant id.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Roles {
+    contact: Option<i64>,
+    agents: HashSet<i64>,
+}
+
+/// Values of `messages.author_rule`.
+const GIVEN: i64 = 0;
+const BY_ROLE: i64 = 1;
+const BY_ROLE_OR_KIND: i64 = 2;
+/// The record says that the contact wrote it, without an id: the author follows the conversation's contact.
+const THE_CONTACT: i64 = 3;
+
+struct Stored {
+    id: i64,
+    content_hash: i64,
+    version: Option<i64>,
+    deleted: bool,
+    rev: i64,
+    body_text: String,
+    body_html: Option<String>,
+}
+
+impl Tx<'_> {
+    /// Applies a message: inserted if new, ignored if the same or older, else updated with what it said before kept.
+    pub(super) fn message(&mut self, row: &MessageRow) -> rusqlite::Result<()> {
+        let conversation = self.conversation_id(&row.conversation)?;
+        if let Some(sent) = row.sent_at_ms {
+            let newest = self.newest.entry(conversation).or_insert(sent);
+            *newest = (*newest).max(sent);
+        }
+        let stored = self.stored_message(conversation, &row.external_id)?;
+        let hash = row.content_hash();
+        match stored {
+            None => self.insert_message(conversation, row, hash),
+            Some(before) if before.version.zip(row.version).is_some_and(|(old, new)| new < old) => {
+                self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
+                Ok(())
+            }
+            Some(before) if before.content_hash == hash && !before.deleted => {
+                self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
+                Ok(())
+            }
+            Some(before) => self.update_message(conversation, row, hash, &before),
+        }
+    }
+
+    fn stored_message(&self, conversation: i64, external_id: &str) -> rusqlite::Result<Option<Stored>> {
+        self.conn
+            .prepare_cached(
+                "SELECT id, content_hash, version, deleted_at_ms IS NOT NULL, rev, body_text, body_html
+                 FROM messages WHERE conversation_id = ?1 AND external_id = ?2",
+            )?
+            .query_row(params![conversation, external_id], |row| {
+                Ok(Stored {
+                    id: row.get(0)?,
+                    content_hash: row.get(1)?,
+                    version: row.get(2)?,
+                    deleted: row.get(3)?,
+                    rev: row.get(4)?,
+                    body_text: row.get(5)?,
+                    body_html: row.get(6)?,
+                })
+            })
+            .optional()
+    }
+
+    /// Author id, author kind and the rule by which the kind was found.
+    fn author(&mut self, conversation: i64, row: &MessageRow) -> rusqlite::Result<(Option<i64>, AuthorKind, i64)> {
+        let author = row.author.as_deref().map(|external_id| self.participant_id(external_id)).transpose()?;
+        if let Some(kind) = row.author_kind {
+            if kind == AuthorKind::Contact && author.is_none() {
+                return Ok((self.roles(conversation)?.contact, kind, THE_CONTACT));
+            }
+            return Ok((author, kind, GIVEN));
+        }
+        let rule = if row.kind_follows_participant { BY_ROLE_OR_KIND } else { BY_ROLE };
+        let Some(id) = author else { return Ok((None, AuthorKind::Unknown, rule)) };
+        let roles = self.roles(conversation)?;
+        let kind = if roles.contact == Some(id) {
+            AuthorKind::Contact
+        } else if roles.agents.contains(&id) {
+            AuthorKind::Agent
+        } else if rule == BY_ROLE_OR_KIND {
+            self.answering_kind(id)?
+        } else {
+            AuthorKind::Unknown
+        };
+        Ok((author, kind, rule))
+    }
+
+    fn roles(&mut self, conversation: i64) -> rusqlite::Result<Roles> {
+        if let Some(roles) = self.roles.get(&conversation) {
+            return Ok(roles.clone());
+        }
+        let contact = self
+            .conn
+            .prepare_cached("SELECT contact_id FROM conversations WHERE id = ?1")?
+            .query_row([conversation], |row| row.get(0))?;
+        let agents = self
+            .conn
+            .prepare_cached("SELECT participant_id FROM conversation_agents WHERE conversation_id = ?1")?
+            .query_map([conversation], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let roles = Roles { contact, agents };
+        self.roles.insert(conversation, roles.clone());
+        Ok(roles)
+    }
+
+    /// The kind of a participant if it is one that answers, else unknown.
+    fn answering_kind(&self, participant: i64) -> rusqlite::Result<AuthorKind> {
+        let kind: String = self
+            .conn
+            .prepare_cached("SELECT kind FROM participants WHERE id = ?1 AND kind_given = 1")?
+            .query_row([participant], |row| row.get(0))
+            .optional()?
+            .unwrap_or_default();
+        Ok(match AuthorKind::parse(&kind) {
+            Some(kind @ (AuthorKind::Bot | AuthorKind::Agent)) => kind,
+            _ => AuthorKind::Unknown,
+        })
+    }
+
+    fn insert_message(&mut self, conversation: i64, row: &MessageRow, hash: i64) -> rusqlite::Result<()> {
+        let (author, author_kind, rule) = self.author(conversation, row)?;
+        let rev = self.next_rev();
+        let id = self
+            .conn
+            .prepare_cached(
+                "INSERT INTO messages (conversation_id, external_id, author_id, author_kind, author_rule, kind, event, seq,
+                 sent_at_ms, body_text, body_html, read, reaction, model, thread_external_id, version, content_hash, rev)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            )?
+            .insert(params![
+                conversation,
+                row.external_id,
+                author,
+                author_kind.as_str(),
+                rule,
+                row.kind.as_str(),
+                row.event,
+                row.seq,
+                row.sent_at_ms,
+                row.body_text,
+                row.body_html,
+                row.read,
+                row.reaction.clamp(-1, 1),
+                row.model,
+                row.thread,
+                row.version,
+                hash,
+                rev
+            ])?;
+        self.parts(id, row)?;
+        self.counts.messages.inserted += 1;
+        Ok(())
+    }
+
+    fn update_message(
+        &mut self,
+        conversation: i64,
+        row: &MessageRow,
+        hash: i64,
+        before: &Stored,
+    ) -> rusqlite::Result<()> {
+        let (author, author_kind, rule) = self.author(conversation, row)?;
+        let edited = before.body_text != row.body_text || before.body_html != row.body_html;
+        if edited {
+            self.conn
+                .prepare_cached(
+                    "INSERT INTO message_revisions (message_id, revision, body_text, body_html, observed_at_ms)
+                     SELECT ?1, coalesce(max(revision), 0) + 1, ?2, ?3, ?4 FROM message_revisions WHERE message_id = ?1",
+                )?
+                .execute(params![before.id, before.body_text, before.body_html, self.now_ms])?;
+        }
+        let edited_at = edited.then(|| row.version.unwrap_or(self.now_ms));
+        let rev = self.next_rev();
+        self.conn
+            .prepare_cached(
+                "UPDATE messages SET author_id = ?2, author_kind = ?3, author_rule = ?4, kind = ?5, event = ?6, seq = ?7,
+                 sent_at_ms = ?8, body_text = ?9, body_html = ?10, read = ?11, reaction = ?12, model = ?13,
+                 thread_external_id = ?14, version = ?15, content_hash = ?16, rev = ?17,
+                 edited_at_ms = coalesce(?18, edited_at_ms), deleted_at_ms = NULL WHERE id = ?1",
+            )?
+            .execute(params![
+                before.id,
+                author,
+                author_kind.as_str(),
+                rule,
+                row.kind.as_str(),
+                row.event,
+                row.seq,
+                row.sent_at_ms,
+                row.body_text,
+                row.body_html,
+                row.read,
+                row.reaction.clamp(-1, 1),
+                row.model,
+                row.thread,
+                row.version,
+                hash,
+                rev,
+                edited_at
+            ])?;
+        self.conn.prepare_cached("DELETE FROM citations WHERE message_id = ?1")?.execute([before.id])?;
+        self.conn.prepare_cached("DELETE FROM attachments WHERE message_id = ?1")?.execute([before.id])?;
+        self.parts(before.id, row)?;
+        self.counts.messages.updated += u64::from(!self.counted(before.rev));
+        Ok(())
+    }
+
+    fn parts(&self, id: i64, row: &MessageRow) -> rusqlite::Result<()> {
+        for (ordinal, citation) in (0_i64..).zip(&row.citations) {
+            self.conn
+                .prepare_cached("INSERT INTO citations (message_id, ordinal, url, title) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![id, ordinal, citation.url, citation.title])?;
+        }
+        for (ordinal, attachment) in (0_i64..).zip(&row.attachments) {
+            self.conn
+                .prepare_cached(
+                    "INSERT INTO attachments (message_id, ordinal, kind, url, name) VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![id, ordinal, attachment.kind, attachment.url, attachment.name])?;
+        }
+        Ok(())
+    }
+
+    /// Says again who wrote the messages of a conversation whose contact or agents changed.
+    pub(super) fn reassign_authors(&mut self, conversation: i64) -> rusqlite::Result<()> {
+        self.roles.remove(&conversation);
+        let roles = self.roles(conversation)?;
+        let moved: Vec<i64> = self
+            .conn
+            .prepare_cached(
+                "SELECT id FROM messages WHERE conversation_id = ?1 AND author_rule = 3 AND author_id IS NOT ?2",
+            )?
+            .query_map(params![conversation, roles.contact], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for id in moved {
+            let rev = self.next_rev();
+            self.conn
+                .prepare_cached("UPDATE messages SET author_id = ?2, rev = ?3 WHERE id = ?1")?
+                .execute(params![id, roles.contact, rev])?;
+        }
+        let by_role: Vec<(i64, i64, i64, String)> = self
+            .conn
+            .prepare_cached(
+                "SELECT id, author_id, author_rule, author_kind FROM messages
+                 WHERE conversation_id = ?1 AND author_rule IN (1, 2) AND author_id IS NOT NULL",
+            )?
+            .query_map([conversation], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        for (id, author, rule, before) in by_role {
+            let kind = if roles.contact == Some(author) {
+                AuthorKind::Contact
+            } else if roles.agents.contains(&author) {
+                AuthorKind::Agent
+            } else if rule == BY_ROLE_OR_KIND {
+                self.answering_kind(author)?
+            } else {
+                AuthorKind::Unknown
+            };
+            if kind.as_str() != before {
+                self.set_author_kind(id, kind.as_str())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A participant turned out to be a bot or an agent: its messages whose author kind was unknown follow.
+    pub(super) fn name_unknown_authors(&mut self, participant: i64, kind: &str) -> rusqlite::Result<()> {
+        let ids: Vec<i64> = self
+            .conn
+            .prepare_cached(
+                "SELECT id FROM messages WHERE author_id = ?1 AND author_rule = 2 AND author_kind = 'unknown'",
+            )?
+            .query_map([participant], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for id in ids {
+            self.set_author_kind(id, kind)?;
+        }
+        Ok(())
+    }
+
+    fn set_author_kind(&mut self, message: i64, kind: &str) -> rusqlite::Result<()> {
+        let before: i64 = self
+            .conn
+            .prepare_cached("SELECT rev FROM messages WHERE id = ?1")?
+            .query_row([message], |row| row.get(0))?;
+        self.counts.messages.updated += u64::from(!self.counted(before));
+        let rev = self.next_rev();
+        self.conn
+            .prepare_cached("UPDATE messages SET author_kind = ?2, rev = ?3 WHERE id = ?1")?
+            .execute(params![message, kind, rev])?;
+        Ok(())
+    }
+}

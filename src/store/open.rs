@@ -1,0 +1,151 @@
+//! Opening the file: private to its owner, never a foreign or newer one, always with the same settings.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{StoreError, schema};
+
+/// The oldest SQLite without the WAL-reset bug (fixed in 3.51.3), which can lose committed writes.
+const OLDEST_ENGINE: i32 = 3_051_003;
+
+/// The connection that writes: makes the file (mode 0600) if there is none, and brings its schema up to date.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let unopenable = |cause: String| StoreError::Unopenable { path: path.to_owned(), cause };
+    if rusqlite::version_number() < OLDEST_ENGINE {
+        return Err(unopenable(format!("SQLite {} is too old", rusqlite::version())));
+    }
+    if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        return Err(StoreError::NoFolder { path: path.to_owned() });
+    }
+    let fresh = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match fresh {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => look_at_header(path)?,
+        Err(error) => return Err(unopenable(error.to_string())),
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|error| unopenable(error.to_string()))?;
+    settle(&mut connection).map_err(|error| unopenable(error.to_string()))?;
+    schema::migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// A read-only connection to an existing store of this version.
+///
+/// # Errors
+/// No file, a foreign one, or one of another version.
+pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let unopenable = |cause: String| StoreError::Unopenable { path: path.to_owned(), cause };
+    if !path.exists() {
+        return Err(StoreError::Missing { path: path.to_owned() });
+    }
+    look_at_header(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| unopenable(error.to_string()))?;
+    connection
+        .execute_batch("PRAGMA busy_timeout = 10000; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")
+        .map_err(|error| unopenable(error.to_string()))?;
+    let (_, version) = schema::marks(&connection).map_err(|error| unopenable(error.to_string()))?;
+    if version == 0 {
+        return Err(StoreError::Missing { path: path.to_owned() });
+    }
+    Ok(connection)
+}
+
+/// Refuses a foreign or newer file from its first 100 bytes, before SQLite could touch it.
+fn look_at_header(path: &Path) -> Result<(), StoreError> {
+    let unopenable = |cause: std::io::Error| StoreError::Unopenable { path: path.to_owned(), cause: cause.to_string() };
+    let foreign = |found: String| StoreError::Foreign { path: path.to_owned(), found };
+    if path.is_dir() {
+        return Err(foreign("a folder".to_owned()));
+    }
+    let mut header = Vec::with_capacity(100);
+    File::open(path).map_err(unopenable)?.take(100).read_to_end(&mut header).map_err(unopenable)?;
+    if header.is_empty() {
+        return Ok(());
+    }
+    if !header.starts_with(b"SQLite format 3\0") || header.len() < 100 {
+        return Err(foreign("not an SQLite file".to_owned()));
+    }
+    let number = |at: usize| {
+        header
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map_or(0, |bytes| i64::from(i32::from_be_bytes(bytes)))
+    };
+    let (version, application) = (number(60), number(68));
+    if application == schema::APPLICATION_ID {
+        if version > schema::SCHEMA_VERSION {
+            return Err(StoreError::Newer { path: path.to_owned(), found: version, known: schema::SCHEMA_VERSION });
+        }
+        return Ok(());
+    }
+    // A store that was killed while it was made has its marks in the WAL only; `migrate` looks again.
+    if application == 0 && version == 0 { Ok(()) } else { Err(foreign(format!("application_id {application}"))) }
+}
+
+fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
+    // auto_vacuum counts only before the first table; FULL because a cursor claims that rows are stored.
+    connection.execute_batch(
+        "PRAGMA busy_timeout = 10000;
+         PRAGMA auto_vacuum = INCREMENTAL;
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA journal_size_limit = 67108864;
+         PRAGMA cache_size = -8000;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cell_size_check = ON;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_new_store_is_private_and_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.db");
+        drop(open_writer(&path).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        drop(open_writer(&path).unwrap());
+        open_reader(&path).unwrap();
+    }
+
+    #[test]
+    fn a_newer_or_foreign_file_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let newer = folder.path().join("newer.db");
+        drop(open_writer(&newer).unwrap());
+        let connection = Connection::open(&newer).unwrap();
+        connection.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop(connection);
+        let foreign = folder.path().join("foreign.db");
+        Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a); PRAGMA application_id = 7").unwrap();
+        let other = folder.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+        let text = folder.path().join("text.db");
+        std::fs::write(&text, "hello").unwrap();
+        for path in [&newer, &foreign, &text] {
+            let before = std::fs::read(path).unwrap();
+            open_writer(path).unwrap_err();
+            open_reader(path).unwrap_err();
+            assert_eq!(std::fs::read(path).unwrap(), before, "{}", path.display());
+        }
+        assert!(matches!(open_writer(&other), Err(StoreError::Foreign { .. })));
+        assert!(matches!(open_writer(&newer), Err(StoreError::Newer { found: 99, .. })));
+        assert!(matches!(open_writer(folder.path()), Err(StoreError::Foreign { .. })));
+        assert!(matches!(open_writer(&folder.path().join("no/such.db")), Err(StoreError::NoFolder { .. })));
+        assert!(matches!(open_reader(&folder.path().join("none.db")), Err(StoreError::Missing { .. })));
+    }
+}

@@ -1,0 +1,143 @@
+//! Reading conversations back.
+
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow};
+use serde::Serialize;
+
+use super::StoreError;
+
+/// What stands above a transcript.
+#[derive(Debug, Serialize)]
+pub struct ConversationHead {
+    pub id: i64,
+    pub source: String,
+    pub provider: String,
+    pub external_id: String,
+    pub channel: Option<String>,
+    pub title: Option<String>,
+    pub contact: Option<String>,
+    pub status: String,
+    pub started_at: Option<String>,
+    pub last_message_at: Option<String>,
+    pub complete: bool,
+    pub incomplete_reason: Option<String>,
+    pub deleted_at: Option<String>,
+}
+
+/// One message of a transcript.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    pub external_id: String,
+    pub sent_at: Option<String>,
+    pub author_kind: String,
+    pub author: Option<String>,
+    pub kind: String,
+    pub event: Option<String>,
+    pub body_text: String,
+    pub reaction: i64,
+    pub model: Option<String>,
+    pub edited_at: Option<String>,
+    pub deleted_at: Option<String>,
+    pub citations: Vec<String>,
+}
+
+/// Why no single conversation was found.
+#[derive(Debug, thiserror::Error)]
+pub enum TranscriptError {
+    /// Nothing matches.
+    #[error(
+        "no conversation has the id {0}; `SELECT conversation_id, conversation_external_id FROM v_conversations` lists them"
+    )]
+    NotFound(String),
+    /// Several sources use the same external id.
+    #[error("several conversations have the id {asked}; name one of {ids:?}")]
+    Ambiguous { asked: String, ids: Vec<i64> },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+const HEAD: &str = "SELECT c.id, s.name, s.provider, c.external_id, ch.kind, c.title, p.name, c.status, c.started_at,
+    c.last_message_at, c.complete, c.incomplete_reason, c.deleted_at
+    FROM conversations AS c JOIN sources AS s ON s.id = c.source_id
+    LEFT JOIN channels AS ch ON ch.id = c.channel_id LEFT JOIN participants AS p ON p.id = c.contact_id";
+
+/// Finds a conversation by its external id or by its row id in the store.
+///
+/// # Errors
+/// None or several match.
+pub fn find_conversation(connection: &Connection, asked: &str) -> Result<ConversationHead, TranscriptError> {
+    let doing = "looking for a conversation";
+    let mut found: Vec<ConversationHead> = connection
+        .prepare(&format!("{HEAD} WHERE c.external_id = ?1 ORDER BY c.id LIMIT 20"))
+        .and_then(|mut statement| statement.query_map([asked], head)?.collect())
+        .map_err(StoreError::sql(doing))?;
+    if found.is_empty()
+        && let Ok(id) = asked.parse::<i64>()
+    {
+        found.extend(
+            connection
+                .query_row(&format!("{HEAD} WHERE c.id = ?1"), [id], head)
+                .optional()
+                .map_err(StoreError::sql(doing))?,
+        );
+    }
+    if found.len() > 1 {
+        let ids = found.iter().map(|head| head.id).collect();
+        return Err(TranscriptError::Ambiguous { asked: asked.to_owned(), ids });
+    }
+    found.pop().ok_or_else(|| TranscriptError::NotFound(asked.to_owned()))
+}
+
+fn head(row: &SqlRow<'_>) -> rusqlite::Result<ConversationHead> {
+    Ok(ConversationHead {
+        id: row.get(0)?,
+        source: row.get(1)?,
+        provider: row.get(2)?,
+        external_id: row.get(3)?,
+        channel: row.get(4)?,
+        title: row.get(5)?,
+        contact: row.get(6)?,
+        status: row.get(7)?,
+        started_at: row.get(8)?,
+        last_message_at: row.get(9)?,
+        complete: row.get(10)?,
+        incomplete_reason: row.get(11)?,
+        deleted_at: row.get(12)?,
+    })
+}
+
+/// The messages of a conversation, oldest first, deleted ones included.
+///
+/// # Errors
+/// SQLite failed.
+pub fn transcript(connection: &Connection, conversation: i64) -> Result<Vec<Line>, StoreError> {
+    let read = || -> rusqlite::Result<Vec<Line>> {
+        let mut citations = connection
+            .prepare("SELECT coalesce(url, title, '') FROM citations WHERE message_id = ?1 ORDER BY ordinal")?;
+        let mut messages = connection.prepare(
+            "SELECT m.id, m.external_id, m.sent_at, m.author_kind, p.name, m.kind, m.event, m.body_text, m.reaction,
+                    m.model, m.edited_at, m.deleted_at
+             FROM messages AS m LEFT JOIN participants AS p ON p.id = m.author_id
+             WHERE m.conversation_id = ?1 ORDER BY m.sent_at_ms, m.seq, m.id",
+        )?;
+        messages
+            .query_map([conversation], |row| {
+                let id: i64 = row.get(0)?;
+                Ok(Line {
+                    external_id: row.get(1)?,
+                    sent_at: row.get(2)?,
+                    author_kind: row.get(3)?,
+                    author: row.get(4)?,
+                    kind: row.get(5)?,
+                    event: row.get(6)?,
+                    body_text: row.get(7)?,
+                    reaction: row.get(8)?,
+                    model: row.get(9)?,
+                    edited_at: row.get(10)?,
+                    deleted_at: row.get(11)?,
+                    citations: citations.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?,
+                })
+            })?
+            .collect()
+    };
+    read().map_err(StoreError::sql("reading a transcript"))
+}

@@ -1,0 +1,179 @@
+//! Sources and their runs.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::batch::Batch;
+use super::commit::Tx;
+use super::{Counts, StoreError, UsageNow};
+use crate::model::ProviderKind;
+
+/// A configured source, as the store keeps it.
+#[derive(Debug, Clone)]
+pub struct SourceRow {
+    pub id: i64,
+    /// Whether a pass ever reached the end of every stream.
+    pub first_pass_done: bool,
+}
+
+/// What a run was for: `sync_runs.mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunMode {
+    Backfill,
+    Incremental,
+    Sweep,
+    Retry,
+}
+
+impl RunMode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Backfill => "backfill",
+            Self::Incremental => "incremental",
+            Self::Sweep => "sweep",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// How a run ended: `sync_runs.status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    Ok,
+    Partial,
+    Failed,
+    Interrupted,
+}
+
+impl RunStatus {
+    /// The spelling in `sync_runs.status`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Finds or makes a source by name. Its provider never changes: ids of two providers do not mix.
+pub(super) fn source(
+    conn: &Connection,
+    name: &str,
+    provider: ProviderKind,
+    base_url: &str,
+    timezone: Option<&str>,
+) -> rusqlite::Result<Result<SourceRow, String>> {
+    let found: Option<(i64, String, bool)> = conn
+        .query_row("SELECT id, provider, first_pass_at_ms IS NOT NULL FROM sources WHERE name = ?1", [name], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    match found {
+        Some((_, stored, _)) if stored != provider.as_str() => Ok(Err(stored)),
+        Some((id, _, first_pass_done)) => {
+            conn.execute(
+                "UPDATE sources SET base_url = ?2, timezone = coalesce(?3, timezone)
+                 WHERE id = ?1 AND (base_url <> ?2 OR timezone IS NOT coalesce(?3, timezone))",
+                params![id, base_url, timezone],
+            )?;
+            Ok(Ok(SourceRow { id, first_pass_done }))
+        }
+        None => {
+            conn.execute(
+                "INSERT INTO sources (name, provider, base_url, timezone) VALUES (?1, ?2, ?3, ?4)",
+                params![name, provider.as_str(), base_url, timezone],
+            )?;
+            Ok(Ok(SourceRow { id: conn.last_insert_rowid(), first_pass_done: false }))
+        }
+    }
+}
+
+/// Runs that a killed process left behind are over.
+pub(super) fn close_abandoned(conn: &Connection, now_ms: i64) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE sync_runs SET status = 'interrupted', finished_at_ms = ?1, error = 'the process ended before the run did'
+         WHERE status = 'running'",
+        [now_ms],
+    )?;
+    Ok(())
+}
+
+/// Begins a run: its id, and the change counter at its start.
+pub(super) fn start(conn: &Connection, source_id: i64, mode: RunMode, now_ms: i64) -> rusqlite::Result<(i64, i64)> {
+    conn.execute(
+        "INSERT INTO sync_runs (source_id, mode, status, started_at_ms) VALUES (?1, ?2, 'running', ?3)",
+        params![source_id, mode.as_str(), now_ms],
+    )?;
+    let id = conn.last_insert_rowid();
+    let rev = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
+    Ok((id, rev))
+}
+
+/// How a run is closed.
+#[derive(Debug, Clone)]
+pub(super) struct Finish {
+    pub(super) run_id: i64,
+    pub(super) source_id: i64,
+    pub(super) status: RunStatus,
+    pub(super) error: Option<String>,
+    pub(super) usage: UsageNow,
+    pub(super) now_ms: i64,
+    pub(super) reached_end: bool,
+}
+
+/// Ends a run.
+pub(super) fn finish(conn: &Connection, end: &Finish) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE sync_runs SET status = ?2, finished_at_ms = ?3, error = ?4, requests = ?5, retries = ?6 WHERE id = ?1",
+        params![
+            end.run_id,
+            end.status.as_str(),
+            end.now_ms,
+            end.error,
+            count(end.usage.requests),
+            count(end.usage.retries)
+        ],
+    )?;
+    if end.reached_end {
+        conn.execute(
+            "UPDATE sources SET first_pass_at_ms = ?2 WHERE id = ?1 AND first_pass_at_ms IS NULL",
+            params![end.source_id, end.now_ms],
+        )?;
+    }
+    Ok(())
+}
+
+fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl Tx<'_> {
+    /// Adds what this batch did to its run.
+    pub(super) fn run_progress(&self, batch: &Batch) -> rusqlite::Result<()> {
+        let Counts { rows_in, conversations, messages, dead, .. } = self.counts;
+        self.conn
+            .prepare_cached(
+                "UPDATE sync_runs SET requests = ?2, retries = ?3, rows_in = rows_in + ?4, inserted = inserted + ?5,
+                 updated = updated + ?6, deleted = deleted + ?7, dead = dead + ?8 WHERE id = ?1",
+            )?
+            .execute(params![
+                batch.run_id,
+                count(batch.usage.requests),
+                count(batch.usage.retries),
+                count(rows_in),
+                count(conversations.inserted + messages.inserted),
+                count(conversations.updated + messages.updated),
+                count(conversations.deleted + messages.deleted),
+                count(dead)
+            ])?;
+        Ok(())
+    }
+}
+
+/// Makes the error of a source whose name belongs to another provider readable.
+pub(super) fn provider_changed(name: &str, stored: &str, configured: ProviderKind) -> StoreError {
+    StoreError::ProviderChanged { name: name.to_owned(), stored: stored.to_owned(), configured: configured.to_string() }
+}

@@ -1,0 +1,56 @@
+//! Schema versions and how a file gets from one to the next.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// The schema this program writes and reads: `PRAGMA user_version`.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// Marks a file as ours: `PRAGMA application_id`, the letters CLOM.
+pub(super) const APPLICATION_ID: i64 = 0x434C_4F4D;
+
+/// Every migration: the version it leads to, and its files in order.
+const MIGRATIONS: &[(i64, &[&str])] =
+    &[(1, &[include_str!("../../migrations/0001_tables.sql"), include_str!("../../migrations/0001_views.sql")])];
+
+/// Brings an open file to [`SCHEMA_VERSION`], each step in a transaction of its own that also moves `user_version`.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let doing = "bringing the store to this version's schema";
+    let (application, version) = marks(connection)?;
+    if version > SCHEMA_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
+    }
+    if application != APPLICATION_ID {
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(StoreError::sql(doing))?;
+        if application != 0 || version != 0 || tables > 0 {
+            let found = format!("application_id {application}, {tables} tables and views");
+            return Err(StoreError::Foreign { path: path.to_owned(), found });
+        }
+    }
+    for (target, files) in MIGRATIONS.iter().filter(|(target, _)| *target > version) {
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
+        for sql in *files {
+            transaction.execute_batch(sql).map_err(StoreError::sql(doing))?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(StoreError::sql(doing))?;
+        transaction.pragma_update(None, "user_version", target).map_err(StoreError::sql(doing))?;
+        transaction.commit().map_err(StoreError::sql(doing))?;
+    }
+    Ok(())
+}
+
+/// `application_id` and `user_version` of an open file.
+pub(super) fn marks(connection: &Connection) -> Result<(i64, i64), StoreError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let doing = "reading the store's version";
+    Ok((
+        pragma("application_id").map_err(StoreError::sql(doing))?,
+        pragma("user_version").map_err(StoreError::sql(doing))?,
+    ))
+}

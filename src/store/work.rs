@@ -1,0 +1,95 @@
+//! What is left to do: stale conversations, undescribed ids, and where streams stand.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::model::StreamKey;
+
+/// A conversation whose messages are to be fetched.
+#[derive(Debug, Clone)]
+pub struct StaleConversation {
+    pub id: i64,
+    pub external_id: String,
+    pub fingerprint: Option<i64>,
+    pub reported_messages: Option<i64>,
+    pub reported_last_ms: Option<i64>,
+    pub stored_messages: i64,
+}
+
+/// Ids that rows refer to and that no record has described.
+#[derive(Debug, Clone, Default)]
+pub struct UnknownIds {
+    /// External id, and a conversation of which it is the contact.
+    pub participants: Vec<(String, Option<String>)>,
+    pub channels: Vec<String>,
+}
+
+/// Stale conversations after a row id, oldest id first.
+pub(super) fn stale(
+    conn: &Connection,
+    source_id: i64,
+    after_id: i64,
+    limit: u32,
+) -> rusqlite::Result<Vec<StaleConversation>> {
+    conn.prepare_cached(
+        "SELECT c.id, c.external_id, c.list_fingerprint, c.reported_messages, c.reported_last_at_ms,
+                (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL)
+         FROM conversations AS c
+         WHERE c.source_id = ?1 AND c.id > ?2 AND c.list_fingerprint IS NOT c.fetched_fingerprint
+         ORDER BY c.id LIMIT ?3",
+    )?
+    .query_map(params![source_id, after_id, limit], |row| {
+        Ok(StaleConversation {
+            id: row.get(0)?,
+            external_id: row.get(1)?,
+            fingerprint: row.get(2)?,
+            reported_messages: row.get(3)?,
+            reported_last_ms: row.get(4)?,
+            stored_messages: row.get(5)?,
+        })
+    })?
+    .collect()
+}
+
+/// How many conversations are stale.
+pub(super) fn stale_count(conn: &Connection, source_id: i64) -> rusqlite::Result<u64> {
+    conn.query_row(
+        "SELECT count(*) FROM conversations WHERE source_id = ?1 AND list_fingerprint IS NOT fetched_fingerprint",
+        [source_id],
+        |row| row.get::<_, i64>(0),
+    )
+    .map(|count| u64::try_from(count).unwrap_or(0))
+}
+
+/// Ids that no record has described: never looked up, or looked up in vain before `retry_before_ms`.
+pub(super) fn unknown(conn: &Connection, source_id: i64, retry_before_ms: i64) -> rusqlite::Result<UnknownIds> {
+    let participants = conn
+        .prepare_cached(
+            "SELECT p.external_id, (SELECT c.external_id FROM conversations AS c WHERE c.contact_id = p.id LIMIT 1)
+             FROM participants AS p
+             WHERE p.source_id = ?1 AND p.resolved <> 1 AND (p.looked_up_at_ms IS NULL OR p.looked_up_at_ms < ?2)
+             ORDER BY p.looked_up_at_ms IS NOT NULL, p.id LIMIT 1000",
+        )?
+        .query_map(params![source_id, retry_before_ms], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let channels = conn
+        .prepare_cached("SELECT external_id FROM channels WHERE source_id = ?1 AND resolved = 0 ORDER BY id")?
+        .query_map([source_id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(UnknownIds { participants, channels })
+}
+
+/// Where a stream stands, as JSON.
+pub(super) fn cursor(conn: &Connection, source_id: i64, key: &StreamKey) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached("SELECT cursor FROM cursors WHERE source_id = ?1 AND stream = ?2 AND scope = ?3")?
+        .query_row(params![source_id, key.stream, key.scope], |row| row.get(0))
+        .optional()
+}
+
+/// What was found out about a source's API before.
+pub(super) fn facts(conn: &Connection, source_id: i64) -> rusqlite::Result<BTreeMap<String, String>> {
+    conn.prepare_cached("SELECT name, value FROM facts WHERE source_id = ?1")?
+        .query_map([source_id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}

@@ -1,0 +1,264 @@
+//! The writing thread and the handle to it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::batch::{Batch, Committed, UsageNow};
+use super::run::{self, Finish, RunMode, RunStatus, SourceRow};
+use super::work::{self, StaleConversation, UnknownIds};
+use super::{StoreError, StoreLock, commit, open};
+use crate::model::{ProviderKind, StreamKey};
+
+/// Batches that may wait for the writer. The bound is the back-pressure on fetching.
+const WAITING_BATCHES: usize = 8;
+
+/// Records in one transaction, at the most, when waiting batches are folded together.
+const FOLDED_RECORDS: usize = 4000;
+
+type Task = Box<dyn FnOnce(&mut Connection) + Send>;
+type Answer = oneshot::Sender<Result<Committed, StoreError>>;
+
+enum Order {
+    Commit(Box<Batch>, Answer),
+    Do(Task),
+}
+
+/// The store, as those who sync see it. Clones share the one writing thread.
+#[derive(Clone)]
+pub struct Store {
+    orders: mpsc::Sender<Order>,
+    path: Arc<PathBuf>,
+}
+
+/// Waits for the writing thread to end, after the last [`Store`] is dropped.
+#[derive(Debug)]
+pub struct WriterThread {
+    thread: Option<std::thread::JoinHandle<()>>,
+    _lock: StoreLock,
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer ended badly; nothing half-written was kept");
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store for writing, making it if there is none. `who` is what others are told who find it locked.
+    ///
+    /// # Errors
+    /// The file cannot be used, or another process writes to it.
+    pub fn open(path: &Path, who: &str, now_ms: i64) -> Result<(Self, WriterThread), StoreError> {
+        if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+            return Err(StoreError::NoFolder { path: path.to_owned() });
+        }
+        if path.is_dir() {
+            return Err(StoreError::Foreign { path: path.to_owned(), found: "a folder".to_owned() });
+        }
+        let lock = StoreLock::take(path, who)?;
+        let mut connection = open::open_writer(path)?;
+        run::close_abandoned(&connection, now_ms).map_err(StoreError::sql("closing runs of an earlier process"))?;
+        let (orders, mut inbox) = mpsc::channel(WAITING_BATCHES);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                write_until_closed(&mut connection, &mut inbox);
+                // A clean file for whoever copies it; a reader in the way is no harm.
+                if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
+                    tracing::debug!(%error, "the last checkpoint was left to the next opening");
+                }
+            })
+            .map_err(|error| StoreError::Unopenable { path: path.to_owned(), cause: error.to_string() })?;
+        Ok((Self { orders, path: Arc::new(path.to_owned()) }, WriterThread { thread: Some(thread), _lock: lock }))
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Stores a batch whole, or not at all.
+    ///
+    /// # Errors
+    /// The transaction failed; nothing of the batch is stored.
+    pub async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        let (answer, outcome) = oneshot::channel();
+        self.orders.send(Order::Commit(Box::new(batch), answer)).await.map_err(|_| StoreError::Gone)?;
+        outcome.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Runs `work` on the writing connection, between transactions.
+    async fn on_writer<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, outcome) = oneshot::channel();
+        let task: Task = Box::new(move |connection| {
+            // The asker may have gone away; then nobody waits for the answer.
+            drop(answer.send(work(connection)));
+        });
+        self.orders.send(Order::Do(task)).await.map_err(|_| StoreError::Gone)?;
+        outcome.await.map_err(|_| StoreError::Gone)?.map_err(StoreError::sql(doing))
+    }
+
+    /// Finds or makes a source.
+    ///
+    /// # Errors
+    /// Its name belongs to another provider's history, or SQLite failed.
+    pub async fn source(
+        &self,
+        name: &str,
+        provider: ProviderKind,
+        base_url: &str,
+        timezone: Option<&str>,
+    ) -> Result<SourceRow, StoreError> {
+        let (owned_name, base_url, timezone) = (name.to_owned(), base_url.to_owned(), timezone.map(str::to_owned));
+        self.on_writer("looking up a source", move |conn| {
+            run::source(conn, &owned_name, provider, &base_url, timezone.as_deref())
+        })
+        .await?
+        .map_err(|stored| run::provider_changed(name, &stored, provider))
+    }
+
+    /// Begins a run: its id, and the change counter at its start.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn start_run(&self, source_id: i64, mode: RunMode, now_ms: i64) -> Result<(i64, i64), StoreError> {
+        self.on_writer("beginning a run", move |conn| run::start(conn, source_id, mode, now_ms)).await
+    }
+
+    /// Ends a run. `reached_end`: every stream was read to its end.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
+    pub async fn finish_run(
+        &self,
+        run_id: i64,
+        source_id: i64,
+        status: RunStatus,
+        error: Option<String>,
+        usage: UsageNow,
+        reached_end: bool,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let end = Finish { run_id, source_id, status, error, usage, now_ms, reached_end };
+        self.on_writer("ending a run", move |conn| run::finish(conn, &end)).await
+    }
+
+    /// Where a stream stands, as JSON.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn cursor(&self, source_id: i64, key: StreamKey) -> Result<Option<String>, StoreError> {
+        self.on_writer("reading a cursor", move |conn| work::cursor(conn, source_id, &key)).await
+    }
+
+    /// What was found out about a source's API before.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn facts(&self, source_id: i64) -> Result<BTreeMap<String, String>, StoreError> {
+        self.on_writer("reading what is known of the provider's API", move |conn| work::facts(conn, source_id)).await
+    }
+
+    /// Stale conversations with a row id above `after_id`.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn stale(&self, source_id: i64, after_id: i64, limit: u32) -> Result<Vec<StaleConversation>, StoreError> {
+        self.on_writer("looking for stale conversations", move |conn| work::stale(conn, source_id, after_id, limit))
+            .await
+    }
+
+    /// How many conversations are stale.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn stale_count(&self, source_id: i64) -> Result<u64, StoreError> {
+        self.on_writer("counting stale conversations", move |conn| work::stale_count(conn, source_id)).await
+    }
+
+    /// Ids that no record has described, those looked up in vain after `retry_before_ms` left out.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn unknown(&self, source_id: i64, retry_before_ms: i64) -> Result<UnknownIds, StoreError> {
+        self.on_writer("looking for undescribed ids", move |conn| work::unknown(conn, source_id, retry_before_ms)).await
+    }
+}
+
+fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Order>) {
+    let mut held = None;
+    while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
+        match order {
+            Order::Do(task) => task(connection),
+            Order::Commit(batch, answer) => {
+                let mut records = batch.records.len();
+                let mut waiting = vec![(batch, answer)];
+                while records < FOLDED_RECORDS {
+                    match inbox.try_recv() {
+                        Ok(Order::Commit(batch, answer)) => {
+                            records += batch.records.len();
+                            waiting.push((batch, answer));
+                        }
+                        Ok(other) => {
+                            held = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                commit_together(connection, waiting);
+            }
+        }
+    }
+}
+
+/// One transaction for all that wait. When it fails, each is tried alone, so that one cannot take others with it.
+fn commit_together(connection: &mut Connection, waiting: Vec<(Box<Batch>, Answer)>) {
+    let alone = waiting.len() == 1;
+    let batches: Vec<&Batch> = waiting.iter().map(|(batch, _)| &**batch).collect();
+    match commit_all(connection, &batches) {
+        Ok(committed) => {
+            for ((_, answer), committed) in waiting.into_iter().zip(committed) {
+                drop(answer.send(Ok(committed)));
+            }
+        }
+        Err(error) if alone => {
+            for (_, answer) in waiting {
+                drop(answer.send(Err(error.repeat())));
+            }
+        }
+        Err(_) => {
+            for (batch, answer) in waiting {
+                let outcome =
+                    commit_all(connection, &[&batch]).map(|committed| committed.into_iter().next().unwrap_or_default());
+                drop(answer.send(outcome));
+            }
+        }
+    }
+}
+
+fn commit_all(connection: &mut Connection, batches: &[&Batch]) -> Result<Vec<Committed>, StoreError> {
+    let doing = "storing a page";
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
+    let mut committed = Vec::with_capacity(batches.len());
+    for batch in batches {
+        committed.push(commit::apply(&transaction, batch)?);
+    }
+    transaction.commit().map_err(StoreError::sql(doing))?;
+    Ok(committed)
+}

@@ -1,0 +1,132 @@
+//! The rungs of the ladder: how a list is read so that no row is missed. Every rung is a plain state machine:
+//! what to ask next, and what an answer means. No network, no store, no clock.
+//!
+//! A walk's state is saved with each committed page, so a killed run goes on from its last page.
+
+mod keyset;
+mod pages;
+mod token;
+mod window;
+
+pub use keyset::{Changes, Keyset};
+pub use pages::Pages;
+pub use token::Tokens;
+pub use window::Windows;
+
+use serde::{Deserialize, Serialize};
+
+use crate::provider::{Ask, Page};
+
+/// A list being read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "rung", rename_all = "snake_case")]
+pub enum Walk {
+    Keyset(Keyset),
+    Changes(Changes),
+    Tokens(Tokens),
+    Pages(Pages),
+    Windows(Windows),
+}
+
+/// A promise of the provider that an answer broke. The walk falls to the next rung.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// Rows came that the question excludes.
+    #[error("the provider ignores the filter")]
+    Filter,
+    /// Rows came out of order.
+    #[error("the provider does not keep the order asked for")]
+    Order,
+    /// The answer moves nothing on: the same rows, or rows without ids, again.
+    #[error("the provider sends the same page again")]
+    Stalled,
+}
+
+impl Walk {
+    /// What to ask next; `None` at the end.
+    #[must_use]
+    pub fn ask(&self, limit: u32) -> Option<Ask> {
+        match self {
+            Self::Keyset(walk) => walk.ask(limit),
+            Self::Changes(walk) => walk.ask(limit),
+            Self::Tokens(walk) => walk.ask(limit),
+            Self::Pages(walk) => walk.ask(limit),
+            Self::Windows(walk) => walk.ask(limit),
+        }
+    }
+
+    /// Takes the answer to [`Walk::ask`] with the same `limit`.
+    ///
+    /// # Errors
+    /// The provider broke a promise that this rung stands on.
+    pub fn take(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
+        match self {
+            Self::Keyset(walk) => walk.take(page),
+            Self::Changes(walk) => walk.take(page),
+            Self::Tokens(walk) => walk.take(page),
+            Self::Pages(walk) => walk.take(page),
+            Self::Windows(walk) => walk.take(page, limit),
+        }
+    }
+
+    /// The greatest key read so far.
+    #[must_use]
+    pub fn newest(&self) -> Option<i64> {
+        match self {
+            Self::Keyset(walk) => walk.newest(),
+            Self::Changes(walk) => walk.newest(),
+            Self::Tokens(walk) => walk.newest(),
+            Self::Pages(_) => None,
+            Self::Windows(walk) => walk.newest(),
+        }
+    }
+
+    /// The name of the rung, as `status` shows it.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Keyset(_) | Self::Changes(_) => "keyset",
+            Self::Tokens(walk) => walk.method(),
+            Self::Pages(_) => "best_effort",
+            Self::Windows(_) => "window",
+        }
+    }
+}
+
+/// The keys of a page in the order sent; rows without a key are dead letters and count for nothing here.
+fn keys(page: &Page) -> impl Iterator<Item = i64> + '_ {
+    page.records.iter().filter_map(|record| record.key)
+}
+
+/// Whether the provider says that nothing follows, and its own count does not contradict it.
+fn ends_here(page: &Page) -> bool {
+    let rows = page.records.len() as u64;
+    page.last == Some(true) && page.total.is_none_or(|total| rows >= total)
+}
+
+/// A stable 64-bit form of an id or a token, so that sets of them stay small.
+fn short(text: &str) -> i64 {
+    crate::model::Hasher::of_bytes(text.as_bytes())
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Pages made by hand.
+    use crate::model::RawRecord;
+    use crate::provider::Page;
+
+    /// A page of rows whose id is their key.
+    pub(crate) fn page(keys: &[i64]) -> Page {
+        let records = keys
+            .iter()
+            .map(|key| RawRecord {
+                id: Some(key.to_string()),
+                key: Some(*key),
+                parent: None,
+                seq: 0,
+                json: serde_json::value::RawValue::from_string("{}".to_owned()).unwrap(),
+            })
+            .collect();
+        Page { records, ..Page::default() }
+    }
+}
