@@ -30,7 +30,7 @@ pub use world::{Fault, Hook, Logged, RateLimit, Site, World};
 
 /// A simulated Brilliant Directories site.
 pub type BdSim = Sim<bd::BdData>;
-//Y /// A simulated Zaia workspace.
-//Z pub type ZaiaSim = Sim<zaia::ZaiaData>;
+/// A simulated Zaia workspace.
+pub type ZaiaSim = Sim<zaia::ZaiaData>;
 //Y /// A simulated SiteGPT account; v0 and v2 are served over one set of data.
 //Z pub type SitegptSim = Sim<sitegpt::SitegptData>;
