@@ -1,13 +1,24 @@
 //! The client of one source.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{FetchError, Pacer, Unfit};
+use super::pace::NoTurn;
+use super::retry::{Delays, Policy};
+use super::usage::Counters;
+use super::verdict::{Judge, Pause, Setback, Verdict};
+use super::wire::{Outcome, Wire};
+use super::words::Words;
+use super::{FetchError, Pacer, Unfit, Usage, address};
+
+/// Redirects within the origin that are followed in one try.
+const HOPS: u32 = 3;
 
 /// How requests of a source are made.
 #[derive(Debug, Clone)]
@@ -24,30 +35,54 @@ pub struct HttpSettings {
     pub max_body_bytes: u64,
 }
 
-/// What a source's requests came to so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Requests sent, retries included.
-    pub requests: u64,
-    /// Requests that were a repetition of one that failed.
-    pub retries: u64,
-    /// Time spent waiting because the provider asked for it, in milliseconds.
-    pub throttled_ms: u64,
-}
-
 /// Sends the GET requests of one source. Clones share pace, counters and connections.
 #[derive(Clone)]
 pub struct Http {
-    settings: Arc<HttpSettings>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    base_url: Url,
+    timeout: Duration,
+    wire: Wire,
+    words: Words,
+    pacer: Arc<Pacer>,
+    cancel: CancellationToken,
+    policy: Policy,
+    counters: Counters,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("base_url", &self.inner.base_url.as_str()).finish_non_exhaustive()
+    }
 }
 
 impl Http {
     /// Makes the client. `pacer` is shared by all sources with the same credential; `cancel` ends waits and requests.
     ///
     /// # Errors
-    /// The TLS set-up of this machine is unusable.
-    pub fn new(settings: HttpSettings, _pacer: Arc<Pacer>, _cancel: CancellationToken) -> Result<Self, String> {
-        Ok(Self { settings: Arc::new(settings) })
+    /// `base_url` is not one that a key may be sent to, the key does not fit into a header, or the TLS set-up of
+    /// this machine is unusable.
+    pub fn new(settings: HttpSettings, pacer: Arc<Pacer>, cancel: CancellationToken) -> Result<Self, String> {
+        Self::with_policy(settings, pacer, cancel, Policy::default())
+    }
+
+    pub(super) fn with_policy(
+        settings: HttpSettings,
+        pacer: Arc<Pacer>,
+        cancel: CancellationToken,
+        policy: Policy,
+    ) -> Result<Self, String> {
+        address::check(&settings.base_url)?;
+        if settings.auth_value.expose_secret().trim().is_empty() {
+            return Err("the key is empty".to_owned());
+        }
+        let wire = Wire::new(&settings, policy.connect_timeout)?;
+        let words = Words::new(settings.auth_value.expose_secret());
+        let counters = Counters::default();
+        let (base_url, timeout) = (settings.base_url, settings.timeout);
+        Ok(Self { inner: Arc::new(Inner { base_url, timeout, wire, words, pacer, cancel, policy, counters }) })
     }
 
     /// Fetches `base_url/segments…?query` and reads the body with `read`, trying again while that makes sense.
@@ -61,14 +96,138 @@ impl Http {
         query: &[(&str, &str)],
         read: impl Fn(&[u8]) -> Result<T, Unfit> + Send + Sync,
     ) -> Result<T, FetchError> {
-        tokio::task::yield_now().await;
-        let _ = (&self.settings, segments, query, read);
-        Err(FetchError::Cancelled)
+        let path = address::path(segments);
+        let endpoint = self.inner.words.clean(&path);
+        if let Some(segment) = segments.iter().find(|segment| !address::can_be_sent(segment)) {
+            let detail = format!("not asked: \"{segment}\" cannot be a part of an address");
+            return Err(FetchError::Rejected { endpoint, status: 400, detail });
+        }
+        let url = address::build(&self.inner.base_url, &path, query);
+        self.inner.ask(&endpoint, url, read).await
     }
 
     /// What was sent so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage::default()
+        self.inner.counters.usage()
     }
+
+    /// How long the provider still wants no requests with this credential, for a display of progress.
+    #[must_use]
+    pub fn waiting(&self) -> Option<Duration> {
+        self.inner.pacer.closed_for()
+    }
+}
+
+impl Inner {
+    /// Tries until there is a value, a reason to stop, or no patience left.
+    async fn ask<T>(
+        &self,
+        endpoint: &str,
+        url: Url,
+        read: impl Fn(&[u8]) -> Result<T, Unfit> + Send + Sync,
+    ) -> Result<T, FetchError> {
+        let judge = Judge { endpoint, words: &self.words, policy: &self.policy };
+        let mut delays = Delays::new(&self.policy);
+        let (mut tries, mut answered, mut warned) = (0, false, false);
+        loop {
+            tries += 1;
+            let (outcome, headers) = self.once(endpoint, url.clone(), tries).await?;
+            answered |= headers;
+            let setback = match outcome {
+                Outcome::Answer(answer) => match judge.judge(&answer, &read) {
+                    Verdict::Good(value) => return Ok(value),
+                    Verdict::Final(error) => return Err(error),
+                    Verdict::Again(setback) => setback,
+                },
+                Outcome::Failed { cause, .. } => Setback::network(self.words.clean(&cause)),
+                Outcome::TooLarge => return Err(self.wire.too_large(endpoint)),
+                Outcome::Elsewhere(target) => return Err(self.redirected(endpoint, &target)),
+                Outcome::Hop(url) => return Err(self.redirected(endpoint, &address::shown(&url))),
+            };
+            let wait = match setback.pause {
+                Pause::Asked(wait) => {
+                    self.pacer.close_for(wait);
+                    if wait > self.policy.patience {
+                        tracing::warn!(
+                            endpoint,
+                            status = setback.status,
+                            wait_ms = millis(wait),
+                            "put off for a later run"
+                        );
+                        return Err(FetchError::Deferred { endpoint: endpoint.to_owned(), wait });
+                    }
+                    (tries < self.policy.tries).then_some(wait)
+                }
+                Pause::Own(least) => (tries < self.policy.tries).then(|| delays.next(least)).flatten(),
+            };
+            let Some(wait) = wait else { return Err(setback.give_up(endpoint.to_owned(), tries, answered)) };
+            let (status, wait_ms) = (setback.status, millis(wait));
+            if status.is_some() && !warned {
+                warned = true;
+                tracing::warn!(endpoint, status, tries, wait_ms, "the provider refused for now, trying again");
+            } else {
+                tracing::debug!(endpoint, status, tries, wait_ms, trouble = setback.trouble(), "trying again");
+            }
+            if let Pause::Own(_) = setback.pause {
+                self.unless_cancelled(tokio::time::sleep(wait)).await?;
+            }
+            // Waits that the provider asked for happen at the pacer, where all streams of the credential wait.
+        }
+    }
+
+    /// One try: a request, and those that follow from redirects within the origin. Also says whether any of them
+    /// got response headers.
+    async fn once(&self, endpoint: &str, mut url: Url, tries: u32) -> Result<(Outcome, bool), FetchError> {
+        let mut left = self.timeout;
+        let mut answered = false;
+        let mut hops = 0;
+        loop {
+            self.turn(endpoint).await?;
+            self.counters.request();
+            if tries > 1 && hops == 0 {
+                self.counters.retry();
+            }
+            let started = Instant::now();
+            let outcome = self.unless_cancelled(self.wire.send(&url, left)).await?;
+            let took = started.elapsed();
+            left = left.saturating_sub(took);
+            answered |= !matches!(outcome, Outcome::Failed { answered: false, .. });
+            let status = if let Outcome::Answer(answer) = &outcome { Some(answer.status) } else { None };
+            tracing::debug!(endpoint, status, tries, hops, took_ms = millis(took), "request made");
+            match outcome {
+                Outcome::Hop(to) if hops < HOPS => {
+                    url = to;
+                    hops += 1;
+                }
+                outcome => return Ok((outcome, answered)),
+            }
+        }
+    }
+
+    async fn turn(&self, endpoint: &str) -> Result<(), FetchError> {
+        let begin = self.pacer.now();
+        let turn = self.pacer.turn(self.policy.patience, &self.cancel).await;
+        self.counters.waited(begin, self.pacer.now(), self.pacer.quiet());
+        turn.map_err(|reason| match reason {
+            NoTurn::Closed(wait) => FetchError::Deferred { endpoint: endpoint.to_owned(), wait },
+            NoTurn::Cancelled => FetchError::Cancelled,
+        })
+    }
+
+    async fn unless_cancelled<T>(&self, future: impl Future<Output = T>) -> Result<T, FetchError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(FetchError::Cancelled),
+            value = future => Ok(value),
+        }
+    }
+
+    fn redirected(&self, endpoint: &str, target: &str) -> FetchError {
+        FetchError::Redirected { endpoint: endpoint.to_owned(), target: self.words.clean(target) }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,0 +1,192 @@
+//! What may be said in an error: a provider's own short reason, clean, and without the key.
+
+use serde_json::Value;
+
+/// Longest text taken from outside into an error, in characters.
+const LONGEST: usize = 200;
+/// How much is shown of a body that is neither JSON nor HTML, in characters.
+const GLIMPSE: usize = 80;
+const MASK: &str = "[key]";
+
+/// Makes text from outside fit to be shown, knowing what must never be.
+#[derive(Clone)]
+pub(super) struct Words {
+    /// The key in every form in which it might be echoed, longest first.
+    secrets: Vec<String>,
+}
+
+impl Words {
+    /// `auth_value` is the whole header value; what follows a scheme such as `Bearer ` is a secret by itself.
+    pub(super) fn new(auth_value: &str) -> Self {
+        let whole = auth_value.trim();
+        let key = whole.rsplit(' ').next().unwrap_or(whole);
+        let mut secrets = Vec::new();
+        for form in [whole, key] {
+            let encoded = super::address::encode(form);
+            secrets.extend([form.to_owned(), encoded.to_lowercase(), encoded, base64(form.as_bytes())]);
+        }
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        Self { secrets }
+    }
+
+    /// One line, no control characters, no key, at most [`LONGEST`] characters.
+    pub(super) fn clean(&self, text: &str) -> String {
+        // Twice: what is unsightly may stand inside an echo of the key, or be a part of it.
+        shorten(&self.without_key(&one_line(&self.without_key(text))), LONGEST)
+    }
+
+    /// The reason that a body gives, or what kind of thing the body is; empty for an empty one.
+    pub(super) fn reason(&self, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if is_html(text) {
+            return "an HTML page".to_owned();
+        }
+        match serde_json::from_slice::<Value>(&super::mend(text.as_bytes())) {
+            Ok(json) => stated(&json).map(|reason| self.clean(&reason)).unwrap_or_default(),
+            Err(_) => shorten(&self.clean(text), GLIMPSE),
+        }
+    }
+
+    fn without_key(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
+    }
+}
+
+/// Whether a body's text is a page for people.
+pub(super) fn is_html(text: &str) -> bool {
+    let head: String = text.trim_start().chars().take(400).collect::<String>().to_ascii_lowercase();
+    head.starts_with('<') && (head.contains("<html") || !head.starts_with("<?xml"))
+}
+
+/// `message` (Brilliant Directories also sends lists and objects there), else `error.message`, `error` or a code.
+fn stated(json: &Value) -> Option<String> {
+    let error = json.get("error");
+    [
+        json.get("message"),
+        error.and_then(|error| error.get("message")),
+        error.and_then(|error| error.get("code")),
+        error,
+    ]
+    .into_iter()
+    .chain([json.get("detail"), json.get("code")])
+    .flatten()
+    .find_map(first_string)
+    .or_else(|| json.as_str().map(str::to_owned))
+}
+
+fn first_string(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+        Value::Array(items) => items.iter().find_map(first_string),
+        Value::Object(fields) => fields.values().find_map(first_string),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let shown: String = text.chars().map(|c| if is_unsightly(c) { ' ' } else { c }).collect();
+    shown.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Characters that steer a terminal, turn the direction of writing, or cannot be seen.
+fn is_unsightly(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn shorten(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
+
+/// Standard base64 without padding: how servers echo a header they took for a basic one.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len() * 4 / 3 + 3);
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0u32, |bits, byte| (bits << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            let index = usize::try_from((bits >> (18 - 6 * place)) & 63).unwrap_or_default();
+            text.extend(ALPHABET.get(index).map(|letter| char::from(*letter)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "sk+made/up=0123456789";
+
+    fn words() -> Words {
+        Words::new(&format!("Bearer {KEY}"))
+    }
+
+    #[test]
+    fn reasons_are_found_where_providers_put_them() {
+        for (body, reason) in [
+            (r#"{"status":"error","message":"Too many API requests per minute"}"#, "Too many API requests per minute"),
+            (r#"{"message":[{"field":1,"why":"bad value"}]}"#, "bad value"),
+            (r#"{"message":{"a":null,"b":["wrong column"]}}"#, "wrong column"),
+            (r#"{"message":"","error":{"code":"X","message":"no such bot"}}"#, "no such bot"),
+            (r#"{"ok":false,"error":{"code":"FORBIDDEN"}}"#, "FORBIDDEN"),
+            (r#"{"error":"nope"}"#, "nope"),
+            (r#"{"success":false}"#, ""),
+            ("Fatal error: out of memory", "Fatal error: out of memory"),
+            ("\u{feff} <html><body>Denied", "an HTML page"),
+            ("", ""),
+        ] {
+            assert_eq!(words().reason(body.as_bytes()), reason, "{body}");
+        }
+        assert!(words().reason("x".repeat(500).as_bytes()).chars().count() <= GLIMPSE + 1);
+    }
+
+    #[test]
+    fn the_key_is_masked_in_every_form_in_which_it_may_come_back() {
+        let encoded = "sk%2Bmade%2Fup%3D0123456789";
+        for echo in [
+            format!("Bearer {KEY}"),
+            KEY.to_owned(),
+            encoded.to_owned(),
+            encoded.to_lowercase(),
+            base64(KEY.as_bytes()),
+        ] {
+            let shown = words().clean(&format!("bad key '{echo}' given"));
+            assert!(shown.starts_with("bad key '[key]") && shown.ends_with("' given"), "{shown}");
+        }
+        let cut_in_the_middle = format!("{}{KEY}", "x".repeat(LONGEST - 5));
+        assert!(!words().clean(&cut_in_the_middle).contains("sk"));
+    }
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(words().clean("a\u{1b}[2J\nb\u{202e}c\u{0}\u{2066}d"), "a [2J b c d");
+    }
+
+    #[test]
+    fn base64_is_the_usual_one() {
+        assert_eq!(base64(b"Man"), "TWFu");
+        assert_eq!(base64(b"Ma"), "TWE");
+        assert_eq!(base64(b"M"), "TQ");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_provider_sends_is_short_clean_and_keyless(text in "\\PC*|[\\x00-\\xff]*", at in 0usize..40) {
+            let text: String = text.chars().take(at).chain(KEY.chars()).chain(text.chars().skip(at)).collect();
+            for shown in [words().clean(&text), words().reason(text.as_bytes())] {
+                prop_assert!(shown.chars().count() <= LONGEST + 1);
+                prop_assert!(!shown.contains(KEY) && !shown.chars().any(is_unsightly));
+            }
+        }
+    }
+}
