@@ -233,12 +233,12 @@ impl Zaia {
             let rows = self.list(&path(&["chat-threads"]), &query).await?;
             let before = ids.len();
             ids.extend(rows.iter().filter_map(|row| Peek::of(row).id));
-            if rows.len() < PAGE_SIZE as usize {
+            if self.pages.is_last(rows.len(), PAGE_SIZE) {
                 break;
             }
             if ids.len() == before {
                 // A full page of known threads: the page number has no effect, and the rest stays out of reach.
-                work.cut = true;
+                work.cut |= rows.len() >= PAGE_SIZE as usize;
                 break;
             }
         }
@@ -268,3 +268,7 @@ impl Zaia {
         Ok(found.into_iter().map(|record| (senders::STREAM, record)).collect())
     }
 }
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

@@ -2,8 +2,8 @@
 //!
 //! Chats are listed by windows over `lastChatMessageCreatedAt`; their messages are fetched per chat, with no cursor
 //! and at most 1,000 at a time. What the reference leaves open is found out and remembered as facts:
-//! `pagination` and `pagination_proven` ([`limits`]), `threads` ([`threads`]), `senders` ([`senders`]) and
-//! `message_order` ([`messages`]).
+//! `pagination` and `pagination_proven` ([`limits`]), `threads` ([`threads`]), `senders` ([`senders`]),
+//! `message_order` ([`messages`]) and `page_size` ([`request`]).
 
 mod attachments;
 mod check;
@@ -53,6 +53,7 @@ pub struct Zaia {
     threads: threads::ThreadWatch,
     senders: senders::SenderWatch,
     order: messages::OrderWatch,
+    pages: request::PageWatch,
     /// Ids that this process already tried to resolve.
     sought: Mutex<HashSet<String>>,
 }
@@ -67,7 +68,8 @@ impl Zaia {
             limits: limits::Limits::new(settings.pagination, Arc::clone(&facts)),
             threads: threads::ThreadWatch::new(Arc::clone(&facts)),
             senders: senders::SenderWatch::new(Arc::clone(&facts)),
-            order: messages::OrderWatch::new(facts),
+            order: messages::OrderWatch::new(Arc::clone(&facts)),
+            pages: request::PageWatch::new(facts),
             sought: Mutex::new(HashSet::new()),
         }
     }
@@ -93,53 +95,52 @@ fn feeds(pass: &Pass, lookback_ms: i64) -> Vec<Feed> {
     vec![directory("channels"), directory("responders"), directory("external_users"), chats, directory("details")]
 }
 
-/// What to do about unknown ids, given which of them were tried before.
+/// What to do about unknown ids, given which of them directories were read for before: those that a directory
+/// does not have (a human attendant, say) must not have it read in every pass.
 fn resolution(unknown: &Unknown, pass: &Pass, sought: &mut HashSet<String>) -> Resolution {
     let mut resolution = Resolution { misses_in_a_row: MISSES_IN_A_ROW, ..Resolution::default() };
     if pass.first || pass.full {
         // This pass read every directory already.
         return resolution;
     }
-    let mut is_new = |kind: &str, id: &str| sought.insert(format!("{kind}/{id}"));
-    // Counted, not `any`: every one of them is being sought now.
-    if unknown.channels.iter().filter(|id| is_new("channel", id)).count() > 0 {
+    let new_channels: Vec<String> =
+        unknown.channels.iter().map(|id| format!("channel/{id}")).filter(|id| !sought.contains(id)).collect();
+    if !new_channels.is_empty() {
         resolution.feeds.push(directory("channels"));
+        sought.extend(new_channels);
     }
-    let new: Vec<&UnknownParticipant> =
-        unknown.participants.iter().filter(|participant| is_new("participant", &participant.external_id)).collect();
-    let (contacts, others): (Vec<_>, Vec<_>) =
-        new.into_iter().partition(|participant| participant.contact_of.is_some());
-    if !others.is_empty() {
+    let (contacts, others): (Vec<&UnknownParticipant>, Vec<_>) =
+        unknown.participants.iter().partition(|participant| participant.contact_of.is_some());
+    let mut new_of = |participants: &[&UnknownParticipant], at_most: usize| {
+        let keys = participants.iter().map(|participant| format!("participant/{}", participant.external_id));
+        let new: Vec<String> = keys.filter(|key| !sought.contains(key)).collect();
+        let many = new.len() > at_most;
+        if many {
+            sought.extend(new);
+        }
+        many
+    };
+    if new_of(&others, 0) {
         resolution.feeds.push(directory("responders"));
     }
-    if contacts.len() > LOOKUPS_PER_PASS {
+    if new_of(&contacts, LOOKUPS_PER_PASS) {
         resolution.feeds.push(directory("external_users"));
     } else {
-        resolution.lookups.extend(contacts.into_iter().cloned());
+        resolution.lookups.extend(contacts.into_iter().take(LOOKUPS_PER_PASS).cloned());
     }
     resolution
 }
 
 /// The records of a page of a feed.
-///
-/// Rows that came only because a window was widened are left out: a neighbouring window has them.
-fn records(stream: &str, ask: &Ask, rows: Vec<Box<serde_json::value::RawValue>>) -> Vec<RawRecord> {
-    let stray = |key: Option<i64>| match (ask, key) {
-        (Ask::Window { from, to, .. }, Some(key)) => {
-            from.is_some_and(|from| key == from.saturating_sub(1)) || to.is_some_and(|to| key == to.saturating_add(1))
-        }
-        _ => false,
+fn records(stream: &str, rows: Vec<Box<serde_json::value::RawValue>>) -> Vec<RawRecord> {
+    let record = |json: Box<serde_json::value::RawValue>| {
+        let peek = wire::Peek::of(&json);
+        let time = peek.last_chat_message_created_at.filter(|_| stream == "chats");
+        // A channel's settings may hold keys of the channel's own provider.
+        let clean = if matches!(stream, "chats" | "details") { None } else { scrub(&json, is_secret_key) };
+        wire::record(peek.id, time.as_deref().and_then(wire::millis), clean.unwrap_or(json))
     };
-    rows.into_iter()
-        .filter_map(|json| {
-            let peek = wire::Peek::of(&json);
-            let time = peek.last_chat_message_created_at.filter(|_| stream == "chats");
-            let key = time.as_deref().and_then(wire::millis);
-            // A channel's settings may hold keys of the channel's own provider.
-            let clean = if matches!(stream, "chats" | "details") { None } else { scrub(&json, is_secret_key) };
-            (!stray(key)).then(|| wire::record(peek.id, key, clean.unwrap_or(json)))
-        })
-        .collect()
+    rows.into_iter().map(record).collect()
 }
 
 #[async_trait]
@@ -167,8 +168,8 @@ impl Provider for Zaia {
             });
         };
         let rows = self.list(&request::path(rest), &query).await?;
-        let last = Some(rows.len() < limit as usize);
-        Ok(Page { records: records(stream.stream, ask, rows), total: None, next: None, last })
+        let last = Some(self.pages.is_last(rows.len(), limit));
+        Ok(Page { records: records(stream.stream, rows), total: None, next: None, last })
     }
 
     async fn conversation(&self, job: &Job, _page: Option<&str>) -> Result<Fetched, FetchError> {
@@ -241,43 +242,33 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sought_twice_or_after_everything_was_read() {
+    fn no_directory_is_read_twice_for_the_same_ids_or_after_everything_was_read() {
         let mut sought = HashSet::new();
-        assert!(resolution(&unknown(3, 1), &FULL, &mut sought).feeds.is_empty());
-        assert!(!resolution(&unknown(3, 1), &ORDINARY, &mut sought).feeds.is_empty());
-        let again = resolution(&unknown(3, 1), &ORDINARY, &mut sought);
-        assert!(again.feeds.is_empty() && again.lookups.is_empty());
+        let full = resolution(&unknown(30, 1), &FULL, &mut sought);
+        assert!(full.feeds.is_empty() && full.lookups.is_empty());
+        let first = resolution(&unknown(30, 1), &ORDINARY, &mut sought);
+        assert_eq!((first.feeds.len(), first.lookups.len()), (3, 0));
+        let again = resolution(&unknown(30, 1), &ORDINARY, &mut sought);
+        assert_eq!((again.feeds.len(), again.lookups.len()), (0, 20), "what the directory lacks is asked for singly");
     }
 
     #[test]
     fn keys_in_a_channel_s_settings_are_not_kept() {
         let rows = wire::read_list(include_bytes!("../../../tests/fixtures/zaia/channels.json")).unwrap();
-        let records = records("channels", &Ask::Number { number: 1, limit: 100 }, rows);
+        let records = records("channels", rows);
         assert_eq!(records.len(), 6);
         assert!(records.iter().all(|record| !record.json.get().contains("token") && record.key.is_none()));
     }
 
     #[test]
-    fn a_widened_window_gives_only_what_was_asked_for() {
+    fn chats_carry_the_time_of_their_window() {
         let rows = wire::read_list(
-            br#"[{"id":"a","lastChatMessageCreatedAt":"2026-01-02T10:00:00.000Z"},
-                 {"id":"b","lastChatMessageCreatedAt":"2026-01-02T10:00:00.001Z"},
-                 {"id":"c","lastChatMessageCreatedAt":"2026-01-02T10:00:00.003Z"},
-                 {"id":"d","lastChatMessageCreatedAt":null},
-                 {"id":"e","lastChatMessageCreatedAt":"2030-01-01T00:00:00.000Z"}]"#,
+            br#"[{"id":"a","lastChatMessageCreatedAt":"2026-01-02T10:00:00.001999Z"},
+                 {"id":"b","lastChatMessageCreatedAt":null},{"id":"c","lastChatMessageCreatedAt":"soon"},{"id":"d"}]"#,
         )
         .unwrap();
-        let at = |text| wire::millis(text);
-        let ask = Ask::Window {
-            from: at("2026-01-02T10:00:00.001Z"),
-            to: at("2026-01-02T10:00:00.002Z"),
-            number: 1,
-            limit: 100,
-        };
-        let records = records("chats", &ask, rows);
-        let ids: Vec<_> = records.iter().filter_map(|record| record.id.as_deref()).collect();
-        assert_eq!(ids, ["b", "d", "e"], "what lies far outside shows that the filter is ignored, and stays");
-        assert_eq!(records[0].key, at("2026-01-02T10:00:00.001Z"));
-        assert_eq!(records[1].key, None);
+        let keys: Vec<_> = records("chats", rows).iter().map(|record| record.key).collect();
+        assert_eq!(keys, [wire::millis("2026-01-02T10:00:00.001Z"), None, None, None]);
+        assert!(keys[0].is_some());
     }
 }

@@ -1,9 +1,37 @@
 //! The questions asked of Zaia, as pure functions: path segments and query parameters.
 
-use crate::provider::Ask;
+use std::sync::Arc;
+
+use crate::provider::{Ask, Facts};
 
 /// The largest page that lists of chats, threads and directories give (documented: 1 to 100).
 pub(super) const PAGE_SIZE: u32 = 100;
+
+/// The rows of a page when `pageSize` has no effect (documented default).
+const DEFAULT_PAGE_SIZE: usize = 10;
+
+/// Remembers that `pageSize` is obeyed (fact `page_size`).
+pub(super) struct PageWatch {
+    facts: Arc<Facts>,
+}
+
+impl PageWatch {
+    const FACT: &str = "page_size";
+
+    pub(super) fn new(facts: Arc<Facts>) -> Self {
+        Self { facts }
+    }
+
+    /// Whether a page of so many rows is the last. One that is not full is, except that just as many rows as the
+    /// default page has may be that default at work.
+    pub(super) fn is_last(&self, rows: usize, limit: u32) -> bool {
+        if rows > DEFAULT_PAGE_SIZE {
+            self.facts.set(Self::FACT, "obeyed");
+        }
+        let doubtful = rows == DEFAULT_PAGE_SIZE && self.facts.get(Self::FACT).is_none();
+        rows < limit as usize && !doubtful
+    }
+}
 
 /// The most messages that one request brings (documented: 1 to 1000).
 pub(super) const MESSAGE_LIMIT: usize = 1000;
@@ -141,6 +169,16 @@ mod tests {
     fn pages_stay_within_what_the_provider_allows() {
         assert_eq!(asked("details", &Ask::Number { number: 0, limit: 500 }).unwrap(), "pageNumber=1&pageSize=100");
         assert_eq!(asked("chats", &Ask::Number { number: 3, limit: 0 }).unwrap(), "pageNumber=3&pageSize=1");
+    }
+
+    #[test]
+    fn a_page_of_ten_is_doubted_until_a_larger_one_was_seen() {
+        let watch = PageWatch::new(Arc::new(Facts::default()));
+        assert!(!watch.is_last(10, 100));
+        assert!(watch.is_last(9, 100) && watch.is_last(0, 100));
+        assert!(watch.is_last(11, 100));
+        assert!(watch.is_last(10, 100));
+        assert!(!watch.is_last(100, 100));
     }
 
     #[test]

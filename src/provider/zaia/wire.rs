@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::Unfit;
+use crate::http::{Unfit, mend};
 use crate::model::RawRecord;
 use crate::normalise::lenient::text_of;
 use crate::normalise::parse_timestamp;
@@ -23,7 +23,8 @@ const WRAPPERS: [&str; 2] = ["data", "items"];
 /// [`Unfit::Refused`] for the documented error body (`{code, message, …}`), [`Unfit::Broken`] for anything else
 /// that is not a list: such a page is never the end of a stream.
 pub(super) fn read_list(body: &[u8]) -> Result<Vec<Box<RawValue>>, Unfit> {
-    let whole = parse(body)?;
+    let body = clean(body);
+    let whole = parse(&body)?;
     if let Ok(rows) = serde_json::from_str::<Vec<Box<RawValue>>>(whole.get()) {
         return Ok(rows);
     }
@@ -42,7 +43,8 @@ pub(super) fn read_list(body: &[u8]) -> Result<Vec<Box<RawValue>>, Unfit> {
 /// # Errors
 /// As [`read_list`].
 pub(super) fn read_item(body: &[u8]) -> Result<Box<RawValue>, Unfit> {
-    let whole = parse(body)?;
+    let body = clean(body);
+    let whole = parse(&body)?;
     let fields = object(whole).ok_or_else(|| Unfit::Broken("not an object".to_owned()))?;
     if fields.contains_key("id") {
         return Ok(whole.to_owned());
@@ -53,6 +55,11 @@ pub(super) fn read_item(body: &[u8]) -> Result<Box<RawValue>, Unfit> {
         return Ok((*inner).to_owned());
     }
     Err(refusal(&fields).unwrap_or_else(|| Unfit::Broken("an object without an id".to_owned())))
+}
+
+/// One broken character must not cost a page.
+fn clean(body: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    mend(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
 }
 
 fn parse(body: &[u8]) -> Result<&RawValue, Unfit> {
@@ -167,6 +174,12 @@ mod tests {
         assert_eq!(Peek::of(&read_item(br#"{"data":{"id":"a"}}"#).unwrap()).id.as_deref(), Some("a"));
         assert!(matches!(read_item(b"null"), Err(Unfit::Broken(_))));
         assert!(matches!(read_item(b"[]"), Err(Unfit::Broken(_))));
+    }
+
+    #[test]
+    fn a_broken_character_costs_a_character() {
+        let rows = read_list(b"\xef\xbb\xbf[{\"id\":\"a\",\"content\":\"caf\xe9 \\ud83d\"}]").unwrap();
+        assert_eq!(rows[0].get(), "{\"id\":\"a\",\"content\":\"caf\u{fffd} \\ufffd\"}");
     }
 
     #[test]
