@@ -1,1 +1,38 @@
-//! stub
+//! Configuration: from files and environment to a checked meaning, with every problem reported at once.
+//!
+//! The way of a value:
+//!
+//! ```text
+//! config/default.toml, the file, CHATLOOM__SECTION__KEY   (load: three layers of the `config` crate)
+//!   -> known keys and types (walk, keys)                  -> shapes as written (file)
+//!   -> meaning (check, source, base_url, schedule, secret) -> Config, or Problems
+//! ```
+//!
+//! To add a key: a line in `keys`, a field in `file`, its meaning in `check` or `source`, and a commented
+//! line in `config/default.toml`. This module is the only one that reads environment variables.
+
+mod base_url;
+mod check;
+mod env;
+mod file;
+mod init;
+mod keys;
+mod load;
+mod nearest;
+mod only;
+mod problem;
+mod schedule;
+mod secret;
+mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use env::{Env, log_filter, no_color};
+pub use init::{DEFAULT_TOML, InitError, init, init_target};
+pub use load::{load, load_with};
+pub use problem::{Problem, Problems};
+pub use settings::{
+    Config, HttpListen, KeyOrigin, Pagination, ProviderSettings, Reporting, Schedule, SitegptApi, SourceConfig,
+};

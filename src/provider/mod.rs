@@ -1,7 +1,7 @@
 //! What chatloom asks of a provider, and the recipe for adding one.
 //!
 //! To add a provider: (1) a folder here with `wire` (shapes as sent), `fetch` (requests) and `normalise` (pure);
-//! (2) a value of [`ProviderKind`] and one arm in [`build`]; (3) a simulator in `sim`; (4) fixtures in
+//! (2) a value of [`ProviderKind`] and one arm in `app`; (3) a simulator in `sim`; (4) fixtures in
 //! `tests/fixtures/<provider>`. Nothing else changes: walking, committing, cursors and retries are shared.
 
 use std::collections::BTreeMap;
@@ -60,6 +60,28 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// The record becomes a dead letter.
     fn normalise(&self, stream: &str, raw: &RawRecord) -> Result<Vec<Row>, Reject>;
+
+    /// The stream that the raw records of `stream` are kept under: two streams that bring the same records share it.
+    fn record_stream(&self, stream: &'static str) -> &'static str {
+        stream
+    }
+
+    /// The time zone of the account's clock, where the provider has one.
+    fn timezone(&self) -> Option<String> {
+        None
+    }
+
+    /// What to do about a failed fetch, as a sentence that ends the error message.
+    fn advice(&self, error: &FetchError) -> Option<String> {
+        match error {
+            FetchError::Unauthorized { .. } => Some("check the key of this source".to_owned()),
+            FetchError::Forbidden { .. } => Some("give the key the permission, or use another key".to_owned()),
+            FetchError::Unavailable { unreachable: true, .. } => {
+                Some("check base_url and this machine's network".to_owned())
+            }
+            _ => None,
+        }
+    }
 
     /// Tries key and endpoints for `chatloom check`, one line each.
     async fn check(&self) -> Vec<Checked>;

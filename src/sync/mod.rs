@@ -1,3 +1,22 @@
-//! Passes over sources.
+//! Passes over sources: what is read, in which order, and how far each stream has come.
+//!
+//! A pass plans its feeds, walks each along the best rung of the ladder ([`walk`]), fetches the conversations that
+//! the lists marked stale, looks up names, and closes its run. Every page is one commit with its cursor.
 
+mod cursor;
+mod error;
+mod feed;
+mod fetch;
+mod names;
+mod pass;
+mod progress;
+mod report;
+mod runner;
 pub mod walk;
+
+pub use cursor::FeedCursor;
+pub use error::PassError;
+pub use pass::{Wanted, run_pass};
+pub use progress::{Moment, Progress};
+pub use report::SourceReport;
+pub use runner::{Clock, Source};

@@ -1,1 +1,218 @@
-//! stub
+//! Brilliant Directories: the member chat of a directory site, read through its REST API v2.
+//!
+//! Threads and messages are two tables with immutable numeric ids, so both are read as a keyset; threads are asked
+//! for a second time by their modification time. Members appear as opaque tokens and are looked up one by one.
+//! `query` builds the questions, `wire` reads the envelope, `stream` makes raw records of rows, `fetch` joins these
+//! to the client; `normalise` and `users` are pure; `check` serves `chatloom check`.
+
+mod check;
+mod fetch;
+mod normalise;
+mod query;
+mod stream;
+mod users;
+mod wire;
+mod zone;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jiff::tz::TimeZone;
+
+use crate::http::{FetchError, Http};
+use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
+use crate::provider::{
+    Ask, Checked, Facts, Feed, Fetched, Job, LookedUp, Page, Pass, Provider, Resolution, Shape, Unknown,
+    UnknownParticipant,
+};
+use stream::{MESSAGES, THREAD_IDS, THREADS, USERS};
+
+/// Name of the fact that holds the site's time zone.
+const ZONE_FACT: &str = "timezone";
+/// Name of the fact that tells who named the zone: `site` or `settings`.
+const ZONE_ORIGIN_FACT: &str = "timezone_origin";
+
+/// Look-ups that a pass may always make, beside a twentieth of its feed requests.
+const LOOKUPS_ALWAYS: u64 = 5;
+/// Misses in a row after which a site is taken to refuse look-ups by token.
+const MISSES_IN_A_ROW: u32 = 5;
+
+/// What the configuration says about a source of this provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The site's time zone (`Area/City`, or an offset such as `-05:00`). `None`: the site is asked.
+    pub timezone: Option<String>,
+    /// How far before the watermark changed threads are read again, in milliseconds (default two hours, which
+    /// covers the hour that clocks repeat).
+    pub lookback_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { timezone: None, lookback_ms: 2 * 60 * 60 * 1000 }
+    }
+}
+
+/// One directory site.
+pub struct BrilliantDirectories {
+    http: Http,
+    facts: Arc<Facts>,
+    settings: Settings,
+    /// The zone that was read last, by its name: reading one costs more than reading a time.
+    zone: Mutex<Option<(String, TimeZone)>>,
+}
+
+impl BrilliantDirectories {
+    /// Makes the adapter of one site. `http` carries the key in the header `X-Api-Key`.
+    #[must_use]
+    pub fn new(http: Http, facts: Arc<Facts>, settings: Settings) -> Self {
+        Self { http, facts, settings, zone: Mutex::new(None) }
+    }
+
+    /// The site's zone, as far as it is known: the setting, else what the site said.
+    fn zone(&self) -> Option<TimeZone> {
+        let name = self.settings.timezone.clone().or_else(|| self.facts.get(ZONE_FACT))?;
+        let mut read = self.zone.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, zone)) = read.as_ref()
+            && *known == name
+        {
+            return Some(zone.clone());
+        }
+        let zone = zone::parse(&name)?;
+        *read = Some((name, zone.clone()));
+        Some(zone)
+    }
+
+    fn remember_zone(&self, name: &str, origin: &str) {
+        self.facts.set(ZONE_FACT, name);
+        self.facts.set(ZONE_ORIGIN_FACT, origin);
+    }
+}
+
+#[async_trait]
+impl Provider for BrilliantDirectories {
+    fn kind(&self) -> ProviderKind {
+        ProviderKind::BrilliantDirectories
+    }
+
+    async fn prepare(&self) -> Result<(), FetchError> {
+        if let Some(name) = &self.settings.timezone {
+            if zone::parse(name).is_none() {
+                let detail = format!("the configured time zone is not known; {}", zone::ADVICE);
+                return Err(FetchError::Rejected { endpoint: "timezone".to_owned(), status: 0, detail });
+            }
+            self.remember_zone(name, "settings");
+            return Ok(());
+        }
+        // A zone that only the configuration once named says nothing about the site.
+        if self.facts.get(ZONE_ORIGIN_FACT).as_deref() != Some("settings") && self.zone().is_some() {
+            return Ok(());
+        }
+        let name = self.site_zone().await?;
+        self.remember_zone(&name, "site");
+        Ok(())
+    }
+
+    fn plan(&self, pass: &Pass) -> Vec<Feed> {
+        feeds(pass, self.settings.lookback_ms, |stream| self.page_size(stream))
+    }
+
+    async fn page(&self, stream: &StreamKey, ask: &Ask) -> Result<Page, FetchError> {
+        self.list_page(stream, ask).await
+    }
+
+    async fn conversation(&self, _job: &Job, _page: Option<&str>) -> Result<Fetched, FetchError> {
+        Err(fetch::never("messages are one list here and are not fetched by conversation".to_owned()))
+    }
+
+    fn resolve(&self, unknown: &Unknown, _pass: &Pass) -> Resolution {
+        look_ups(unknown)
+    }
+
+    async fn lookup(&self, participant: &UnknownParticipant) -> Result<Option<LookedUp>, FetchError> {
+        let record = self.look_up(&participant.external_id).await?;
+        Ok(record.map(|record| LookedUp { stream: USERS, record }))
+    }
+
+    fn normalise(&self, stream: &str, raw: &RawRecord) -> Result<Vec<Row>, Reject> {
+        if stream == USERS {
+            return users::normalise(raw);
+        }
+        let zone = self.zone().ok_or_else(|| Reject::normalise("$", "the site's time zone is not known"))?;
+        match stream {
+            THREAD_IDS | THREADS => normalise::thread(raw, &zone),
+            MESSAGES => normalise::message(raw, &zone),
+            _ => Err(Reject::normalise("$", "not a stream of this provider")),
+        }
+    }
+
+    async fn check(&self) -> Vec<Checked> {
+        self.check_all().await
+    }
+}
+
+/// The feeds of a pass. Threads are asked for a second time, by their changes, unless all of them are read anyway.
+///
+/// A thread's time never decides whether its messages are read: some clients add messages without touching it.
+fn feeds(pass: &Pass, lookback_ms: i64, page_size: impl Fn(&str) -> u32) -> Vec<Feed> {
+    let feed = |stream, shape| Feed::new(StreamKey::plain(stream), shape, page_size(stream));
+    let mut feeds = vec![Feed { complete: pass.full, ..feed(THREAD_IDS, Shape::Ids) }];
+    if !pass.first && !pass.full {
+        feeds.push(Feed { lookback_ms, ..feed(THREADS, Shape::Changes) });
+    }
+    feeds.push(Feed { complete: pass.full, ..feed(MESSAGES, Shape::Ids) });
+    feeds
+}
+
+/// The look-ups that a pass may make: member records are heavy, and the site's rate is low.
+fn look_ups(unknown: &Unknown) -> Resolution {
+    let budget = usize::try_from(unknown.feed_requests / 20 + LOOKUPS_ALWAYS).unwrap_or(usize::MAX);
+    let wanted = unknown.participants.iter().filter(|one| !one.external_id.trim().is_empty());
+    Resolution { feeds: Vec::new(), lookups: wanted.take(budget).cloned().collect(), misses_in_a_row: MISSES_IN_A_ROW }
+}
+
+#[cfg(test)]
+mod site_tests;
+
+#[cfg(test)]
+mod tests {
+    use super::{Settings, feeds, look_ups};
+    use crate::provider::{Pass, Shape, Unknown, UnknownParticipant};
+
+    fn planned(first: bool, full: bool) -> Vec<(&'static str, Shape, bool, i64)> {
+        let feeds = feeds(&Pass { first, full, since_ms: None }, Settings::default().lookback_ms, |_| 100);
+        feeds.iter().map(|feed| (feed.key.stream, feed.shape, feed.complete, feed.lookback_ms)).collect()
+    }
+
+    #[test]
+    fn threads_come_before_their_messages() {
+        const TWO_HOURS: i64 = 7_200_000;
+        assert_eq!(
+            planned(false, false),
+            [
+                ("thread_ids", Shape::Ids, false, 0),
+                ("threads", Shape::Changes, false, TWO_HOURS),
+                ("messages", Shape::Ids, false, 0)
+            ]
+        );
+        assert_eq!(planned(true, false), [("thread_ids", Shape::Ids, false, 0), ("messages", Shape::Ids, false, 0)]);
+        let full = [("thread_ids", Shape::Ids, true, 0), ("messages", Shape::Ids, true, 0)];
+        assert_eq!((planned(false, true).as_slice(), planned(true, true).as_slice()), (&full[..], &full[..]));
+    }
+
+    #[test]
+    fn look_ups_take_a_small_share_of_a_pass() {
+        let unknown = |count: usize, feed_requests| Unknown {
+            participants: (0..count)
+                .map(|n| UnknownParticipant { external_id: format!("token{n}"), contact_of: None })
+                .chain([UnknownParticipant { external_id: " ".to_owned(), contact_of: None }])
+                .collect(),
+            channels: Vec::new(),
+            feed_requests,
+        };
+        let made = |count, requests| look_ups(&unknown(count, requests)).lookups.len();
+        assert_eq!((made(100, 0), made(100, 19), made(100, 20), made(100, 1000)), (5, 5, 6, 55));
+        assert_eq!((made(2, 1000), made(0, 1000)), (2, 0));
+        assert_eq!(look_ups(&unknown(9, 0)).misses_in_a_row, 5);
+    }
+}

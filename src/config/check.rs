@@ -1,0 +1,125 @@
+//! From shapes to meaning. Pure apart from key files; goes on after a problem, so that all are reported together.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use super::env::Env;
+use super::nearest::nearest;
+use super::problem::{Complaint, Findings, shown};
+use super::settings::{Config, HttpListen, Reporting};
+use super::{file, secret, source};
+
+/// What relative things are relative to.
+pub(super) struct Around<'a> {
+    pub(super) env: &'a Env,
+    /// The configuration file's folder.
+    pub(super) folder: &'a Path,
+    /// The current folder.
+    pub(super) cwd: &'a Path,
+}
+
+/// Gives the shapes their meaning. `None` only if a problem was added.
+pub(super) fn check(shapes: file::File, path: &Path, around: &Around<'_>, findings: &mut Findings) -> Option<Config> {
+    let written = shapes.store.path.unwrap_or_default();
+    let store_path = store_path(&written, around, findings.is_overridden("store.path"));
+    let store_path = findings.take("store.path", store_path);
+    let http = shapes.http.map(|http| check_http(&http, around, findings));
+    let timezone = shapes.reporting.timezone.as_deref().map_or(Ok("UTC".to_owned()), timezone);
+    let timezone = findings.take("reporting.timezone", timezone);
+
+    unique_names(&shapes.sources, findings);
+    let sources: Vec<_> =
+        shapes.sources.iter().enumerate().map(|(at, shape)| source::check(at, shape, around, findings)).collect();
+
+    Some(Config {
+        file: Some(path.to_owned()),
+        store_path: store_path?,
+        http: match http {
+            Some(http) => Some(http?),
+            None => None,
+        },
+        reporting: Reporting { timezone: timezone? },
+        sources: sources.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn store_path(written: &str, around: &Around<'_>, from_env: bool) -> Result<PathBuf, Complaint> {
+    if written.trim().is_empty() || written.chars().any(char::is_control) {
+        return Err(Complaint::new("must be the path of a file"));
+    }
+    if written.starts_with("~/") {
+        return Err(Complaint::new("`~` is not expanded here").suggest("write the whole path"));
+    }
+    // SQLite reads these two as something else than a path: a store in memory would lose everything.
+    if written == ":memory:" || written.starts_with("file:") {
+        return Err(Complaint::new(format!("{} is not the path of a file", shown(written))));
+    }
+    if written.ends_with(['/', '\\']) {
+        return Err(Complaint::new(format!("{} names a folder", shown(written)))
+            .suggest(format!("\"{written}chatloom.db\" names a file in it")));
+    }
+    Ok(if from_env { around.cwd.join(written) } else { around.folder.join(written) })
+}
+
+fn check_http(http: &file::Http, around: &Around<'_>, findings: &mut Findings) -> Option<HttpListen> {
+    let listen = findings.take("http.listen", listen(http.listen.as_deref().unwrap_or("127.0.0.1:8787")));
+    let token = http.token_file.as_ref().map(|written| {
+        let read = secret::from_file(written, around.folder, around.env);
+        findings.take("http.token_file", read).map(|(token, _)| token)
+    });
+    if token.is_none() && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+        let complaint = Complaint::new("is missing: `listen` can be reached from other machines")
+            .suggest("name a file that holds a token, or listen on 127.0.0.1");
+        findings.missing("http.token_file", complaint);
+    }
+    match (listen?, token) {
+        (listen, None) => Some(HttpListen { listen, token: None }),
+        (listen, Some(token)) => Some(HttpListen { listen, token: Some(token?) }),
+    }
+}
+
+fn listen(written: &str) -> Result<SocketAddr, Complaint> {
+    let numeric = match written.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => written.to_owned(),
+    };
+    numeric.parse().map_err(|_| {
+        Complaint::new(format!("{} is not an address and port", shown(written)))
+            .suggest("for example \"127.0.0.1:8787\", \"[::1]:8787\", or \"0.0.0.0:8787\" for every IPv4 interface")
+    })
+}
+
+/// Checks the name of a time zone, and gives it in its usual spelling.
+pub(super) fn timezone(written: &str) -> Result<String, Complaint> {
+    if let Ok(zone) = TimeZone::get(written)
+        && !zone.is_unknown()
+    {
+        return Ok(zone.iana_name().unwrap_or(written).to_owned());
+    }
+    let complaint = Complaint::new(format!("{} is not a known time zone", shown(written)));
+    let names: Vec<String> = jiff::tz::db().available().map(|name| name.as_str().to_owned()).collect();
+    Err(match nearest(written, names.iter().map(String::as_str)) {
+        Some((near, true)) => complaint.suggest(format!("did you mean {near:?}?")),
+        _ => complaint.suggest("write an IANA name, such as \"America/New_York\""),
+    })
+}
+
+fn unique_names(sources: &[file::Source], findings: &mut Findings) {
+    let mut first_at: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, source) in sources.iter().enumerate() {
+        let Some(name) = source.name.as_deref() else { continue };
+        match first_at.get(name) {
+            None => {
+                first_at.insert(name, at);
+            }
+            Some(first) => {
+                let message = format!("{} is already the name of sources[{first}]", shown(name));
+                let complaint = Complaint::new(message).suggest("give every source a name of its own");
+                findings.add(&format!("sources[{at}].name"), complaint);
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The environment, read in this one place.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+/// A snapshot of environment variables: the process's own, or made up for a test. Not `Debug`: it holds secrets.
+#[derive(Clone, Default)]
+pub struct Env {
+    variables: BTreeMap<OsString, OsString>,
+}
+
+impl Env {
+    /// The variables of this process.
+    #[must_use]
+    pub fn process() -> Self {
+        Self { variables: std::env::vars_os().collect() }
+    }
+
+    /// Made-up variables.
+    pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        Self { variables: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
+    }
+
+    /// A variable's value; an empty one counts as not set.
+    pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    /// Variables whose name begins with `prefix`, in the order of their names, empty ones included. Names that are
+    /// not Unicode are none of ours.
+    pub(super) fn beginning_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a OsStr)> {
+        self.variables.iter().filter_map(move |(name, value)| {
+            let name = name.to_str()?;
+            name.starts_with(prefix).then_some((name, value.as_os_str()))
+        })
+    }
+}
+
+/// What `CHATLOOM_LOG` asks to be logged, in the syntax of `tracing_subscriber`'s filters.
+#[must_use]
+pub fn log_filter() -> Option<String> {
+    Env::process().get("CHATLOOM_LOG").and_then(OsStr::to_str).map(str::to_owned)
+}
+
+/// Whether `NO_COLOR` asks for plain output (any value but an empty one, as <https://no-color.org> says).
+#[must_use]
+pub fn no_color() -> bool {
+    Env::process().get("NO_COLOR").is_some()
+}

@@ -1,0 +1,56 @@
+//! The shapes of a configuration, exactly as written. Everything is optional here: what must be there, and what it
+//! means, is for `check`. Unknown keys and wrong types were reported and taken out by `walk` before.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) store: Store,
+    pub(super) http: Option<Http>,
+    pub(super) reporting: Reporting,
+    pub(super) sources: Vec<Source>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Store {
+    pub(super) path: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Http {
+    pub(super) listen: Option<String>,
+    pub(super) token_file: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Reporting {
+    pub(super) timezone: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Source {
+    pub(super) name: Option<String>,
+    pub(super) provider: Option<String>,
+    pub(super) base_url: Option<String>,
+    pub(super) api_key: Option<SecretString>,
+    pub(super) api_key_env: Option<String>,
+    pub(super) api_key_file: Option<String>,
+    pub(super) enabled: Option<bool>,
+    pub(super) poll: Option<String>,
+    pub(super) sweep: Option<String>,
+    pub(super) requests_per_minute: Option<i64>,
+    pub(super) concurrency: Option<i64>,
+    pub(super) timeout: Option<String>,
+    pub(super) lookback: Option<String>,
+    pub(super) timezone: Option<String>,
+    pub(super) auth_prefix: Option<String>,
+    pub(super) pagination: Option<String>,
+    pub(super) api: Option<String>,
+    pub(super) chatbots: Option<Vec<String>>,
+}

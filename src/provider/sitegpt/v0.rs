@@ -1,0 +1,88 @@
+//! Requests of the first generation (`/api/v0`), as documented under `/docs/api-reference`.
+//!
+//! Numbered pages are probed, not trusted: the getting-started page says that lists take `page` and `limit`, the
+//! pages of the single lists name no parameter. The walk ends at an empty page or at one that brings nothing new.
+
+use serde_json::value::RawValue;
+
+use super::records::{self, ConversationId, Tally};
+use super::wire::{Answer, broken, read};
+use crate::http::{FetchError, Http, Unfit};
+use crate::model::RawRecord;
+use crate::provider::{ConversationPage, Facts, Fetched, Job, Page};
+
+/// Name of the fact whether the server takes `includeChatUser`; the value `no` says that it answered 400 to it.
+const INCLUDE_CHAT_USER: &str = "include_chat_user";
+
+/// One page of the chatbots that the key can see.
+pub(super) async fn chatbots(http: &Http, number: u32, limit: u32) -> Result<Page, FetchError> {
+    list(http, &["api", "v0", "chatbots"], "chatbots", number, limit, records::chatbot).await
+}
+
+/// One page of a chatbot's threads.
+pub(super) async fn threads(http: &Http, chatbot: &str, number: u32, limit: u32) -> Result<Page, FetchError> {
+    let segments = ["api", "v0", "chatbots", chatbot, "threads"];
+    list(http, &segments, "threads", number, limit, |raw| records::thread(chatbot, raw)).await
+}
+
+async fn list(
+    http: &Http,
+    segments: &[&str],
+    name: &str,
+    number: u32,
+    limit: u32,
+    record: impl Fn(&RawValue) -> RawRecord + Send + Sync,
+) -> Result<Page, FetchError> {
+    let (number, limit) = (number.to_string(), limit.to_string());
+    http.get(segments, &[("page", &number), ("limit", &limit)], |body| {
+        read(body, |answer| {
+            let records: Vec<_> = answer.rows(&[name])?.into_iter().map(&record).collect();
+            let last = records.is_empty().then_some(true);
+            Ok(Page { records, total: None, next: None, last })
+        })
+    })
+    .await
+}
+
+/// A whole thread: its head and its messages, which come in one answer.
+pub(super) async fn conversation(http: &Http, facts: &Facts, job: &Job) -> Result<Fetched, FetchError> {
+    let id = ConversationId::parse(&job.external_id)?;
+    let ask_user = facts.get(INCLUDE_CHAT_USER).as_deref() != Some("no");
+    let mut fetched = thread(http, id, job, ask_user).await;
+    if ask_user && matches!(fetched, Err(FetchError::Rejected { status: 400 | 422, .. })) {
+        // The parameter stands in one older revision of the documents only.
+        fetched = thread(http, id, job, false).await;
+        if fetched.is_ok() {
+            facts.set(INCLUDE_CHAT_USER, "no");
+        }
+    }
+    super::or_gone(fetched)
+}
+
+async fn thread(
+    http: &Http,
+    id: ConversationId<'_>,
+    job: &Job,
+    include_chat_user: bool,
+) -> Result<ConversationPage, FetchError> {
+    let query: &[(&str, &str)] = if include_chat_user { &[("includeChatUser", "true")] } else { &[] };
+    let segments = ["api", "v0", "chatbots", id.chatbot, "threads", id.thread];
+    http.get(&segments, query, |body| read(body, |answer| whole(answer, id, job))).await
+}
+
+/// The page that one answer makes: a thread comes whole.
+fn whole(answer: &Answer<'_>, id: ConversationId<'_>, job: &Job) -> Result<ConversationPage, Unfit> {
+    let (raw, fields) = answer.item("thread")?;
+    let messages =
+        fields.array("messages").ok_or_else(|| broken("`data.thread.messages` is missing or is not an array"))?;
+    let mut tally = Tally::default();
+    tally.add(&messages);
+    let mut head = records::thread(id.chatbot, raw);
+    // What was asked for is what is answered, also where the answer does not repeat the id.
+    head.id = Some(job.external_id.clone());
+    let mut records = vec![(super::THREAD, head)];
+    records.extend(
+        (0_i64..).zip(messages).map(|(seq, raw)| (super::MESSAGES, records::message(&job.external_id, seq, raw))),
+    );
+    Ok(ConversationPage { records, incomplete: tally.shortfall(job.reported_messages), ..Default::default() })
+}

@@ -1,0 +1,157 @@
+//! Requests of the second generation (`/api/v2`): everything is paged by a cursor that the server hands out.
+//!
+//! Sources: `/docs/api-reference/v2`, and for field names the vendor's published clients.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::records::{self, ConversationId, Tally};
+use super::wire::read;
+use crate::http::{FetchError, Http};
+use crate::model::{Hasher, RawRecord};
+use crate::provider::{ConversationPage, Fetched, Job, Page};
+
+/// The largest page that the command-line documents allow.
+const MESSAGES_PER_PAGE: &str = "100";
+/// More pages than this in one conversation are taken for a server that does not get on.
+const MAX_PAGES: u32 = 100_000;
+/// No position of a message is taken for greater than this.
+const MAX_POSITION: i64 = 1 << 40;
+
+/// One page of the chatbots that the token can see.
+pub(super) async fn chatbots(http: &Http, token: Option<&str>, limit: u32) -> Result<Page, FetchError> {
+    list(http, &["api", "v2", "chatbots"], &["chatbots"], &[], token, limit, records::chatbot).await
+}
+
+/// One page of a chatbot's conversations, empty, resolved and open ones alike.
+pub(super) async fn conversations(
+    http: &Http,
+    chatbot: &str,
+    token: Option<&str>,
+    limit: u32,
+) -> Result<Page, FetchError> {
+    let segments = ["api", "v2", "chatbots", chatbot, "conversations"];
+    // Both defaults are undocumented; without the parameters resolved or empty conversations might be left out.
+    let extra = [("includeEmpty", "true"), ("status", "all")];
+    let names = ["conversations", "threads", "items"];
+    list(http, &segments, &names, &extra, token, limit, |raw| records::thread(chatbot, raw)).await
+}
+
+async fn list(
+    http: &Http,
+    segments: &[&str],
+    names: &[&str],
+    extra: &[(&str, &str)],
+    token: Option<&str>,
+    limit: u32,
+    record: impl Fn(&RawValue) -> RawRecord + Send + Sync,
+) -> Result<Page, FetchError> {
+    let limit = limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend_from_slice(extra);
+    query.extend(token.map(|token| ("cursor", token)));
+    let page = http
+        .get(segments, &query, |body| {
+            read(body, |answer| {
+                let records = answer.rows(names)?.into_iter().map(&record).collect();
+                let next = answer.next_cursor()?;
+                Ok(Page { records, total: None, last: Some(next.is_none()), next })
+            })
+        })
+        .await?;
+    if page.next.is_some() && page.next.as_deref() == token {
+        return Err(stuck(segments));
+    }
+    Ok(page)
+}
+
+/// Where the walk through one conversation's messages stands. It travels in the page string.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Walk {
+    /// What to ask for next; `None` for the first page.
+    cursor: Option<String>,
+    /// The position of the next message in the conversation.
+    at: i64,
+    objects: i64,
+    halves: i64,
+    pages: u32,
+    /// Hash of an earlier cursor. It moves on at every power of two, so that a circle of any length is met in the end.
+    mark: Option<i64>,
+}
+
+impl Walk {
+    /// Takes the next cursor in; `false` when it leads back to where the walk has been.
+    fn follow(&mut self, cursor: String) -> bool {
+        let hash = Hasher::of_bytes(cursor.as_bytes());
+        if self.cursor.as_ref() == Some(&cursor) || self.mark == Some(hash) || self.pages >= MAX_PAGES {
+            return false;
+        }
+        self.pages += 1;
+        if self.pages.is_power_of_two() {
+            self.mark = Some(hash);
+        }
+        self.cursor = Some(cursor);
+        true
+    }
+}
+
+/// One page of a conversation's messages, oldest first.
+pub(super) async fn conversation(http: &Http, job: &Job, page: Option<&str>) -> Result<Fetched, FetchError> {
+    super::or_gone(messages(http, job, page).await)
+}
+
+async fn messages(http: &Http, job: &Job, page: Option<&str>) -> Result<ConversationPage, FetchError> {
+    let id = ConversationId::parse(&job.external_id)?;
+    let segments = ["api", "v2", "chatbots", id.chatbot, "conversations", id.thread, "messages"];
+    let mut walk: Walk = match page {
+        None => Walk::default(),
+        Some(text) => serde_json::from_str(text).map_err(|_| FetchError::Rejected {
+            endpoint: segments.join("/"),
+            status: 400,
+            detail: "the place to continue at is unreadable".to_owned(),
+        })?,
+    };
+    let mut query = vec![("limit", MESSAGES_PER_PAGE)];
+    query.extend(walk.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+    // Far above any conversation, far below where positions would overflow.
+    let start = walk.at.clamp(0, MAX_POSITION);
+    let (records, counted, next) = http
+        .get(&segments, &query, |body| {
+            read(body, |answer| {
+                let messages = answer.rows(&["messages"])?;
+                let mut counted = Tally::default();
+                counted.add(&messages);
+                let records: Vec<_> = (start..)
+                    .zip(messages)
+                    .map(|(seq, raw)| (super::MESSAGES, records::message(&job.external_id, seq, raw)))
+                    .collect();
+                Ok((records, counted, answer.next_cursor()?))
+            })
+        })
+        .await?;
+    walk.at = start.saturating_add(i64::try_from(records.len()).unwrap_or(i64::MAX));
+    walk.objects = walk.objects.saturating_add(counted.objects);
+    walk.halves = walk.halves.saturating_add(counted.halves);
+    let Some(cursor) = next else {
+        let tally = Tally { objects: walk.objects, halves: walk.halves };
+        return Ok(ConversationPage {
+            records,
+            incomplete: tally.shortfall(job.reported_messages),
+            ..Default::default()
+        });
+    };
+    if !walk.follow(cursor) {
+        return Err(stuck(&segments));
+    }
+    let next = serde_json::to_string(&walk).map_err(|_| stuck(&segments))?;
+    Ok(ConversationPage { records, next: Some(next), ..Default::default() })
+}
+
+/// The server's cursors lead in a circle: there is more, and no way to it.
+fn stuck(segments: &[&str]) -> FetchError {
+    FetchError::Unreadable {
+        endpoint: segments.join("/"),
+        tries: 1,
+        cause: "the cursor for the next page does not get on".to_owned(),
+    }
+}

@@ -1,0 +1,96 @@
+//! Where a stream stands: the checkpoint that is committed with every page.
+
+use serde::{Deserialize, Serialize};
+
+use super::walk::Walk;
+use crate::normalise::to_iso;
+
+/// What a watermark counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// A numeric id.
+    #[default]
+    Id,
+    /// Milliseconds since 1970 UTC.
+    Ms,
+}
+
+/// The checkpoint of a stream, stored as JSON in `cursors.cursor`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct FeedCursor {
+    /// The rung in use.
+    pub method: String,
+    /// The greatest key up to which everything is stored.
+    pub watermark: Option<i64>,
+    #[serde(default)]
+    pub unit: Unit,
+    /// How far before the watermark reading starts again, in milliseconds.
+    #[serde(default)]
+    pub lookback_ms: i64,
+    /// A walk forward from the watermark, while under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walk: Option<Walk>,
+    /// A complete enumeration, while under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Walk>,
+    /// Why a better rung is not in use, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_at: Option<i64>,
+    /// When the end was last proved by a question without a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probed_at: Option<i64>,
+}
+
+impl FeedCursor {
+    /// Reads a stored checkpoint. One that cannot be read (another version wrote it) starts the stream anew, which
+    /// costs requests and loses nothing.
+    #[must_use]
+    pub fn parse(json: Option<&str>) -> Self {
+        json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+    }
+
+    /// The checkpoint as it is stored.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+
+    /// Moves the watermark on, never back.
+    pub fn advance(&mut self, to: Option<i64>) {
+        self.watermark = self.watermark.max(to);
+    }
+
+    /// What `status` shows of a stored checkpoint: method, watermark, lookback in seconds, note.
+    #[must_use]
+    pub fn shown(json: &str) -> Option<(String, Option<String>, i64, Option<String>)> {
+        let cursor: Self = serde_json::from_str(json).ok()?;
+        let watermark = cursor.watermark.map(|value| match cursor.unit {
+            Unit::Id => value.to_string(),
+            Unit::Ms => to_iso(value),
+        });
+        Some((cursor.method, watermark, cursor.lookback_ms / 1000, cursor.note))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unreadable_checkpoint_starts_anew() {
+        assert_eq!(FeedCursor::parse(Some("{\"method\": 7}")).watermark, None);
+        assert_eq!(FeedCursor::parse(None).watermark, None);
+    }
+
+    #[test]
+    fn a_watermark_never_moves_back() {
+        let mut cursor = FeedCursor { watermark: Some(5), ..FeedCursor::default() };
+        cursor.advance(Some(3));
+        cursor.advance(None);
+        assert_eq!(cursor.watermark, Some(5));
+        assert_eq!(FeedCursor::parse(Some(&cursor.to_json())).watermark, Some(5));
+    }
+}

@@ -1,0 +1,236 @@
+//! Reading one feed: ask, normalise, commit with the cursor, until its walk is at its end.
+
+use std::sync::atomic::Ordering;
+
+use super::cursor::{FeedCursor, Unit};
+use super::error::PassError;
+use super::runner::Runner;
+use super::walk::{Broken, Changes, Keyset, Pages, Tokens, Walk, Windows};
+use crate::http::FetchError;
+use crate::provider::{Ask, Feed, Page, Shape};
+
+/// A time watermark stays this far behind the pass's start: what providers commit late is met again.
+pub(crate) const HOLD_BACK_MS: i64 = 60_000;
+
+/// A rung that broke is tried again after a day.
+const TRY_AGAIN_MS: i64 = 24 * 3_600_000;
+
+/// An answer without rows is put to the proof at most hourly.
+const PROBE_EVERY_MS: i64 = 3_600_000;
+
+impl Runner {
+    /// Reads a feed to its end. Returns the ids of its records where they open further feeds.
+    pub(crate) async fn feed(&self, feed: &Feed) -> Result<Vec<String>, PassError> {
+        self.progress.doing(feed.key.to_string());
+        let stored = self.store.cursor(self.source_id, feed.key.clone()).await?;
+        let mut cursor = FeedCursor::parse(stored.as_deref());
+        cursor.unit = if feed.shape == Shape::Ids { Unit::Id } else { Unit::Ms };
+        cursor.lookback_ms = feed.lookback_ms;
+        let sweep = feed.complete;
+        let resumed = if sweep { cursor.sweep.take() } else { cursor.walk.take() };
+        let mut walk = resumed.filter(|_| !feed.fans_out).unwrap_or_else(|| self.begin(feed, &cursor));
+        let began_at = walk.newest();
+        let mut limit = feed.page_size;
+        let mut ids = Vec::new();
+        loop {
+            while let Some(ask) = walk.ask(limit) {
+                let page = match self.source.provider.page(&feed.key, &ask).await {
+                    Ok(page) => page,
+                    // A keyset counts no positions, so its page size may change on the way.
+                    Err(FetchError::TooLarge { .. }) if limit > 1 && matches!(ask, Ask::After { .. }) => {
+                        limit = (limit / 4).max(1);
+                        tracing::info!(source = %self.source.name, stream = %feed.key, rows = limit, "asking for smaller pages");
+                        continue;
+                    }
+                    Err(error @ FetchError::Rejected { .. }) if filters(&ask) => {
+                        walk = self.fall(feed, &mut cursor, &error.to_string())?;
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                if feed.fans_out {
+                    ids.extend(page.records.iter().filter_map(|record| record.id.clone()));
+                }
+                let outcome = walk.take(&page, limit);
+                if let Err(broken) = outcome {
+                    // The rows are as good as any; only the promise about what lies between them is gone.
+                    self.store_page(feed, page, &mut cursor, None).await?;
+                    walk = self.fall_from(feed, &walk, &mut cursor, &broken)?;
+                    continue;
+                }
+                self.store_page(feed, page, &mut cursor, Some(&walk)).await?;
+            }
+            match self.doubt(feed, &walk, &cursor, began_at).await? {
+                None => break,
+                Some(broken) => walk = self.fall_from(feed, &walk, &mut cursor, &broken)?,
+            }
+        }
+        self.finish_feed(feed, &walk, &mut cursor).await?;
+        Ok(ids)
+    }
+
+    /// The walk that a feed begins with.
+    fn begin(&self, feed: &Feed, cursor: &FeedCursor) -> Walk {
+        let now = self.started_ms;
+        let fallen = cursor.broken_at.is_some_and(|at| now.saturating_sub(at) < TRY_AGAIN_MS);
+        let from = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
+        match feed.shape {
+            Shape::Ids | Shape::Changes if fallen => Walk::Tokens(Tokens::until_stable()),
+            Shape::Windows if fallen => Walk::Windows(Windows::plain_only(now)),
+            Shape::Ids if feed.complete => Walk::Keyset(Keyset::after(None)),
+            Shape::Ids => Walk::Keyset(Keyset::after(cursor.watermark)),
+            Shape::Changes => match from {
+                Some(from) if !feed.complete => Walk::Changes(Changes::from(from)),
+                _ => Walk::Changes(Changes::from(0)),
+            },
+            Shape::Windows => match from {
+                Some(from) if !feed.complete => Walk::Windows(Windows::since(from, now)),
+                _ => Walk::Windows(Windows::complete(now)),
+            },
+            Shape::Cursor => Walk::Tokens(Tokens::by_cursor()),
+            Shape::Pages => Walk::Pages(Pages::default()),
+        }
+    }
+
+    /// Falls to the next rung, if there is one.
+    fn fall_from(&self, feed: &Feed, walk: &Walk, cursor: &mut FeedCursor, broken: &Broken) -> Result<Walk, PassError> {
+        let lowest = match walk {
+            Walk::Keyset(_) | Walk::Changes(_) => false,
+            Walk::Windows(walk) => walk.is_plain_only(),
+            Walk::Tokens(_) | Walk::Pages(_) => true,
+        };
+        if lowest { Err(PassError::Stalled) } else { self.fall(feed, cursor, &broken.to_string()) }
+    }
+
+    fn fall(&self, feed: &Feed, cursor: &mut FeedCursor, why: &str) -> Result<Walk, PassError> {
+        tracing::warn!(source = %self.source.name, stream = %feed.key, reason = why, "reading the whole list instead");
+        cursor.note = Some(why.to_owned());
+        cursor.broken_at = Some(self.started_ms);
+        match feed.shape {
+            Shape::Ids | Shape::Changes => Ok(Walk::Tokens(Tokens::until_stable())),
+            Shape::Windows => Ok(Walk::Windows(Windows::plain_only(self.started_ms))),
+            Shape::Cursor | Shape::Pages => Err(PassError::Stalled),
+        }
+    }
+
+    /// Commits a page together with where the walk stands after it.
+    async fn store_page(
+        &self,
+        feed: &Feed,
+        page: Page,
+        cursor: &mut FeedCursor,
+        walk: Option<&Walk>,
+    ) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.records = page.records.into_iter().map(|raw| self.record(feed.key.stream, raw)).collect();
+        if let Some(walk) = walk {
+            method_of(walk).clone_into(&mut cursor.method);
+            // A keyset walk's own position is the watermark: what lies before it is stored.
+            if let (Walk::Keyset(_), false) = (walk, feed.complete) {
+                cursor.advance(walk.newest());
+            }
+            let slot = if feed.complete { &mut cursor.sweep } else { &mut cursor.walk };
+            *slot = Some(walk.clone());
+            batch.cursors.push((feed.key.clone(), cursor.to_json()));
+        }
+        Ok(self.commit(batch).await?)
+    }
+
+    /// Puts an end that was told by an empty answer to the proof: an unknown column or a broken filter answers
+    /// with no rows too. At most hourly, and once a pass.
+    async fn doubt(
+        &self,
+        feed: &Feed,
+        walk: &Walk,
+        cursor: &FeedCursor,
+        began_at: Option<i64>,
+    ) -> Result<Option<Broken>, PassError> {
+        let (ask, limit_key) = match walk {
+            Walk::Keyset(keyset) if keyset.ended_on_nothing && walk.newest() == began_at => {
+                (Ask::Newest { limit: feed.page_size.min(25) }, began_at.map(|after| after.saturating_add(1)))
+            }
+            Walk::Changes(changes) if changes.ended_on_nothing => (
+                Ask::Newest { limit: feed.page_size.min(25) },
+                cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms)),
+            ),
+            Walk::Windows(windows) if windows.ended_on_nothing => (
+                Ask::Number { number: 1, limit: feed.page_size },
+                cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms)),
+            ),
+            _ => return Ok(None),
+        };
+        let due = cursor.probed_at.is_none_or(|at| self.started_ms.saturating_sub(at) >= PROBE_EVERY_MS);
+        if !due || self.probed.swap(true, Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let page = self.source.provider.page(&feed.key, &ask).await?;
+        let missed =
+            page.records.iter().filter_map(|record| record.key).any(|key| limit_key.is_some_and(|limit| key >= limit));
+        Ok(missed.then_some(Broken::Filter))
+    }
+
+    async fn finish_feed(&self, feed: &Feed, walk: &Walk, cursor: &mut FeedCursor) -> Result<(), PassError> {
+        method_of(walk).clone_into(&mut cursor.method);
+        let fallen = matches!(walk, Walk::Tokens(_)) && feed.shape != Shape::Cursor
+            || matches!(walk, Walk::Windows(windows) if windows.is_plain_only());
+        if !fallen {
+            (cursor.note, cursor.broken_at) = (None, None);
+        }
+        match feed.shape {
+            Shape::Ids => cursor.advance(walk.newest()),
+            Shape::Changes | Shape::Windows => {
+                cursor.advance(walk.newest().map(|newest| newest.min(self.started_ms.saturating_sub(HOLD_BACK_MS))));
+            }
+            Shape::Cursor => cursor.watermark = None,
+            Shape::Pages => {
+                cursor.watermark = None;
+                if let Walk::Pages(pages) = walk {
+                    cursor.note =
+                        pages.ignored.then(|| format!("the page number is ignored; {} rows are shown", pages.rows()));
+                }
+            }
+        }
+        if self.probed.load(Ordering::Relaxed) || cursor.probed_at.is_none() {
+            cursor.probed_at = Some(self.started_ms);
+        }
+        cursor.walk = None;
+        if feed.complete {
+            cursor.sweep = None;
+        }
+        let mut batch = self.batch();
+        batch.cursors.push((feed.key.clone(), cursor.to_json()));
+        Ok(self.commit(batch).await?)
+    }
+
+    /// Gives streams of changes their first watermark, before anything is read: what changes while the history is
+    /// being brought is then met by the next pass.
+    pub(crate) async fn seed_watermarks(&self) -> Result<(), PassError> {
+        let ordinary = crate::provider::Pass { first: false, full: false, since_ms: None };
+        let mut batch = self.batch();
+        for feed in self.source.provider.plan(&ordinary) {
+            if feed.shape == Shape::Changes && self.store.cursor(self.source_id, feed.key.clone()).await?.is_none() {
+                let cursor = FeedCursor {
+                    method: "keyset".to_owned(),
+                    watermark: Some(self.started_ms.saturating_sub(HOLD_BACK_MS)),
+                    unit: Unit::Ms,
+                    lookback_ms: feed.lookback_ms,
+                    ..FeedCursor::default()
+                };
+                batch.cursors.push((feed.key.clone(), cursor.to_json()));
+            }
+        }
+        if batch.cursors.is_empty() { Ok(()) } else { Ok(self.commit(batch).await?) }
+    }
+}
+
+fn method_of(walk: &Walk) -> &'static str {
+    match walk {
+        Walk::Windows(windows) if windows.is_plain_only() => "best_effort",
+        _ => walk.method(),
+    }
+}
+
+/// Whether a question holds a filter that the provider may not know.
+fn filters(ask: &Ask) -> bool {
+    matches!(ask, Ask::After { after: Some(_), .. } | Ask::Window { .. })
+}

@@ -1,0 +1,84 @@
+//! Finding out who is who, after the feeds: names never hold up messages.
+
+use super::error::PassError;
+use super::runner::Runner;
+use crate::http::FetchError;
+use crate::provider::{Unknown, UnknownParticipant};
+
+/// A participant or channel looked for in vain is looked for again after this long.
+const ASK_AGAIN_MS: i64 = 7 * 24 * 3_600_000;
+
+impl Runner {
+    /// Looks up ids that no record described. A pass that changed nothing makes no request here.
+    pub(crate) async fn resolve_names(&self) -> Result<(), PassError> {
+        if !self.counted().changed_anything() {
+            return Ok(());
+        }
+        self.progress.doing("names");
+        let ids = self.store.unknown(self.source_id, self.now().saturating_sub(ASK_AGAIN_MS)).await?;
+        let unknown = Unknown {
+            participants: ids
+                .participants
+                .into_iter()
+                .map(|(external_id, contact_of)| UnknownParticipant { external_id, contact_of })
+                .collect(),
+            channels: ids.channels,
+            feed_requests: self.usage().requests,
+        };
+        if unknown.participants.is_empty() && unknown.channels.is_empty() {
+            return Ok(());
+        }
+        let resolution = self.source.provider.resolve(&unknown, &self.pass);
+        let directories_read = !resolution.feeds.is_empty();
+        for feed in &resolution.feeds {
+            if let Err(error) = self.feed(feed).await {
+                if error.ends_source() {
+                    return Err(error);
+                }
+                self.warn(&feed.key.to_string(), &error);
+            }
+        }
+        if directories_read {
+            let mut batch = self.batch();
+            batch.misses = unknown.participants.iter().map(|participant| participant.external_id.clone()).collect();
+            batch.channel_misses.clone_from(&unknown.channels);
+            self.commit(batch).await?;
+        }
+        self.look_up(&resolution.lookups, resolution.misses_in_a_row).await
+    }
+
+    async fn look_up(&self, participants: &[UnknownParticipant], misses_in_a_row: u32) -> Result<(), PassError> {
+        let mut misses = 0;
+        for participant in participants {
+            let mut batch = self.batch();
+            match self.source.provider.lookup(participant).await {
+                Ok(Some(found)) => {
+                    misses = 0;
+                    batch.records.push(self.record(found.stream, found.record));
+                }
+                Ok(None) | Err(FetchError::NotFound { .. }) => {
+                    misses += 1;
+                    batch.misses.push(participant.external_id.clone());
+                }
+                Err(error) => {
+                    let error = PassError::from(error);
+                    if error.ends_source() {
+                        return Err(error);
+                    }
+                    self.warn("names", &error);
+                    return Ok(());
+                }
+            }
+            self.commit(batch).await?;
+            if misses_in_a_row > 0 && misses >= misses_in_a_row {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Names are a help, not the job: what they lack is said and passed over.
+    pub(crate) fn warn(&self, stream: &str, error: &PassError) {
+        tracing::warn!(source = %self.source.name, stream, error = %error, "names could not be read; messages are not affected");
+    }
+}

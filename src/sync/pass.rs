@@ -1,0 +1,185 @@
+//! One pass over one source, from its plan to the closing of its run.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+
+use super::error::PassError;
+use super::progress::Progress;
+use super::report::SourceReport;
+use super::runner::{Clock, Runner, Source};
+use crate::provider::{Feed, Pass};
+use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
+
+/// What kind of pass is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Read everything again.
+    pub full: bool,
+    /// Called a backfill in the run's record.
+    pub backfill: bool,
+}
+
+/// How the streams of a pass fared.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Essential streams that could not be read, and why.
+    failed: Vec<(String, PassError)>,
+    /// Streams of one scope among several, or put off: the rest of the source was read.
+    partly: Vec<(String, PassError)>,
+    scopes_read: u64,
+    conversations_failed: u64,
+}
+
+/// Runs a pass. Failures of the provider end up in the report; only the store's own failures are returned.
+///
+/// # Errors
+/// The store cannot be used.
+pub async fn run_pass(
+    source: Arc<Source>,
+    store: Store,
+    wanted: Wanted,
+    clock: Clock,
+    progress: Arc<Progress>,
+    cancel: CancellationToken,
+) -> Result<SourceReport, StoreError> {
+    let started_ms = clock();
+    let kind = source.provider.kind();
+    let row = store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
+    let mode = match wanted {
+        Wanted { full: true, .. } => RunMode::Sweep,
+        Wanted { backfill: true, .. } => RunMode::Backfill,
+        Wanted { .. } if row.first_pass_done => RunMode::Incremental,
+        Wanted { .. } => RunMode::Backfill,
+    };
+    let (run_id, run_start_rev) = store.start_run(row.id, mode, started_ms).await?;
+    let usage = source.http.usage();
+    let runner = Arc::new(Runner {
+        source: Arc::clone(&source),
+        source_id: row.id,
+        run_id,
+        run_start_rev,
+        started_ms,
+        pass: Pass { first: !row.first_pass_done, full: wanted.full, since_ms: None },
+        store: store.clone(),
+        clock: Arc::clone(&clock),
+        cancel,
+        progress,
+        usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
+        counts: Mutex::new(Counts::default()),
+        probed: AtomicBool::new(false),
+    });
+    let mut outcome = Outcome::default();
+    let ended_by = runner.read_everything(&mut outcome).await.err();
+    if source.provider.timezone().is_some() {
+        store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
+    }
+    let report = runner.report(outcome, ended_by, clock());
+    let reached_end = matches!(report.run_status, RunStatus::Ok)
+        || (report.run_status == RunStatus::Partial && report.error.is_none());
+    store
+        .finish_run(run_id, row.id, report.run_status, report.error.clone(), runner.usage(), reached_end, clock())
+        .await?;
+    Ok(report)
+}
+
+impl Runner {
+    async fn read_everything(self: &Arc<Self>, outcome: &mut Outcome) -> Result<(), PassError> {
+        self.source.provider.prepare().await?;
+        self.seed_watermarks().await?;
+        if self.pass.full {
+            let mut batch = self.batch();
+            batch.refetch_all = true;
+            self.commit(batch).await?;
+        }
+        let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
+        while let Some(feed) = feeds.pop_front() {
+            if self.cancel.is_cancelled() {
+                return Err(crate::http::FetchError::Cancelled.into());
+            }
+            match self.feed(&feed).await {
+                Ok(ids) if feed.fans_out => {
+                    for opened in self.source.provider.fan_out(&feed, &ids, &self.pass).into_iter().rev() {
+                        feeds.push_front(opened);
+                    }
+                }
+                Ok(_) => outcome.scopes_read += u64::from(!feed.key.scope.is_empty()),
+                Err(error) if error.ends_source() => return Err(error),
+                Err(error) if feed.optional => self.warn(&feed.key.to_string(), &error),
+                Err(error) => {
+                    let stream = feed.key.to_string();
+                    tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
+                    let partly = error.is_deferred() || !feed.key.scope.is_empty();
+                    let list = if partly { &mut outcome.partly } else { &mut outcome.failed };
+                    list.push((stream, error));
+                }
+            }
+        }
+        let fetches = self.fetch_stale().await?;
+        outcome.conversations_failed = fetches.failed;
+        if let Some((conversation, error)) = fetches.first_error {
+            outcome.partly.push((format!("messages of {conversation}"), error));
+        }
+        if let Some(error) = fetches.ended_by {
+            if error.ends_source() {
+                return Err(error);
+            }
+            outcome.partly.push(("messages".to_owned(), error));
+        }
+        self.resolve_names().await
+    }
+
+    fn report(&self, outcome: Outcome, ended_by: Option<PassError>, now_ms: i64) -> SourceReport {
+        let counts = self.counted();
+        let interrupted = ended_by.as_ref().is_some_and(PassError::is_cancelled);
+        let nothing_read = outcome.scopes_read == 0 && outcome.partly.iter().any(|(_, error)| !error.is_deferred());
+        let only_scopes_failed = outcome.partly.iter().all(|(stream, _)| !stream.starts_with("messages"));
+        let status = if interrupted {
+            RunStatus::Interrupted
+        } else if ended_by.is_some() || !outcome.failed.is_empty() || (nothing_read && only_scopes_failed) {
+            RunStatus::Failed
+        } else if !outcome.partly.is_empty() || counts.dead > 0 {
+            RunStatus::Partial
+        } else {
+            RunStatus::Ok
+        };
+        let error = self.error_text(&outcome, ended_by.as_ref());
+        SourceReport::new(self, status, counts, outcome.conversations_failed, error, now_ms)
+    }
+
+    /// One sentence per kind of failure: source, stream, endpoint, what happened, what to do.
+    fn error_text(&self, outcome: &Outcome, ended_by: Option<&PassError>) -> Option<String> {
+        let say = |stream: Option<&str>, error: &PassError| {
+            let mut text = format!("source {}", self.source.name);
+            if let Some(stream) = stream {
+                text.push_str(", stream ");
+                text.push_str(stream);
+            }
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            if let PassError::Fetch(fetch) = error
+                && let Some(advice) = self.source.provider.advice(fetch)
+            {
+                text.push_str("; ");
+                text.push_str(&advice);
+            }
+            text
+        };
+        let mut texts: Vec<String> = Vec::new();
+        if let Some(error) = ended_by {
+            texts.push(if error.is_cancelled() {
+                format!("source {}: stopped by a signal; the next run goes on from here", self.source.name)
+            } else {
+                say(None, error)
+            });
+        }
+        texts.extend(outcome.failed.iter().map(|(stream, error)| say(Some(stream), error)));
+        texts.extend(outcome.partly.iter().take(3).map(|(stream, error)| say(Some(stream), error)));
+        if outcome.conversations_failed > 1 {
+            texts.push(format!("{} conversations were not read and stay marked", outcome.conversations_failed));
+        }
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+}

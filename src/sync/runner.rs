@@ -1,0 +1,106 @@
+//! What every part of a pass shares: the source's provider, its run, and the one way into the store.
+
+use std::sync::{Arc, Mutex};
+
+use tokio_util::sync::CancellationToken;
+
+use super::progress::Progress;
+use crate::http::Http;
+use crate::model::{RawRecord, Row};
+use crate::provider::{Facts, Pass, Provider};
+use crate::store::{Batch, Counts, Record, Store, StoreError, UsageNow};
+
+/// Milliseconds since 1970 UTC, now. Passed in, so that tests can turn the clock.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// A source that can be read.
+pub struct Source {
+    pub name: String,
+    pub base_url: String,
+    pub provider: Arc<dyn Provider>,
+    pub facts: Arc<Facts>,
+    pub http: Http,
+    /// Conversation fetches in flight at once.
+    pub concurrency: usize,
+}
+
+/// One pass under way.
+pub(crate) struct Runner {
+    pub(crate) source: Arc<Source>,
+    pub(crate) source_id: i64,
+    pub(crate) run_id: i64,
+    pub(crate) run_start_rev: i64,
+    pub(crate) started_ms: i64,
+    pub(crate) pass: Pass,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) progress: Arc<Progress>,
+    /// Requests of earlier passes with the same client.
+    pub(crate) usage_before: UsageNow,
+    pub(crate) counts: Mutex<Counts>,
+    /// An unfiltered question was already spent on doubt in this pass.
+    pub(crate) probed: std::sync::atomic::AtomicBool,
+}
+
+impl Runner {
+    /// Now, in milliseconds.
+    pub(crate) fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// Requests and retries of this pass so far.
+    pub(crate) fn usage(&self) -> UsageNow {
+        let usage = self.source.http.usage();
+        UsageNow {
+            requests: usage.requests.saturating_sub(self.usage_before.requests),
+            retries: usage.retries.saturating_sub(self.usage_before.retries),
+        }
+    }
+
+    /// Counts of this pass so far.
+    pub(crate) fn counted(&self) -> Counts {
+        *self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// An empty batch of this pass, carrying what was learnt since the last one.
+    pub(crate) fn batch(&self) -> Batch {
+        Batch {
+            source_id: self.source_id,
+            run_id: self.run_id,
+            run_start_rev: self.run_start_rev,
+            now_ms: self.now(),
+            facts: self.source.facts.take_fresh(),
+            usage: self.usage(),
+            ..Batch::default()
+        }
+    }
+
+    /// Normalises a raw record of a stream.
+    pub(crate) fn record(&self, stream: &'static str, raw: RawRecord) -> Record {
+        let outcome = self.source.provider.normalise(stream, &raw);
+        if let Err(reject) = &outcome {
+            tracing::warn!(
+                source = %self.source.name, stream, item = raw.id.as_deref().unwrap_or("(no id)"), reason = %reject,
+                "a record was put to the dead letters"
+            );
+        }
+        Record { stream: self.source.provider.record_stream(stream), raw, outcome, again: false }
+    }
+
+    /// Commits a batch and counts it.
+    pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let (mut conversations, mut messages) = (0, 0);
+        for row in batch.records.iter().filter_map(|record| record.outcome.as_ref().ok()).flatten() {
+            match row {
+                Row::Conversation(_) => conversations += 1,
+                Row::Message(_) => messages += 1,
+                Row::Channel(_) | Row::Participant(_) | Row::Contact(_) => {}
+            }
+        }
+        let committed = self.store.commit(batch).await?;
+        self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&committed.counts);
+        self.progress.read(conversations, messages);
+        Ok(())
+    }
+}
