@@ -1,0 +1,212 @@
+//! How a limit on messages is written so that the server really obeys it.
+//!
+//! The reference gives `pagination` as an object `{limit: 1..1000, default 250}` and no encoding. A server that does
+//! not understand a spelling may reject it, which is plain to see, or ignore it and send 250, which looks like a
+//! chat of 250 messages. So: *accepted* is remembered as the fact `pagination`, *proven* as `pagination_proven`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::request::{DEFAULT_LIMIT, Encoding, MESSAGE_LIMIT};
+use crate::provider::Facts;
+
+/// How the `pagination` parameter of messages is written: the setting of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pagination {
+    /// Found out by trying, and remembered.
+    #[default]
+    Auto,
+    /// `pagination[limit]=1000`
+    Brackets,
+    /// `pagination={"limit":1000}`
+    Json,
+    /// `limit=1000`
+    Plain,
+}
+
+impl Pagination {
+    /// Reads the setting's spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "auto" => Self::Auto,
+            "brackets" => Self::Brackets,
+            "json" => Self::Json,
+            "plain" => Self::Plain,
+            _ => return None,
+        })
+    }
+
+    fn fixed(self) -> Option<Encoding> {
+        match self {
+            Self::Auto => None,
+            Self::Brackets => Some(Encoding::Brackets),
+            Self::Json => Some(Encoding::Json),
+            Self::Plain => Some(Encoding::Plain),
+        }
+    }
+}
+
+/// What the number of rows in an answer says about its completeness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Nothing was left out.
+    Whole,
+    /// Nothing was left out, and the encoding was obeyed (or no limit is in force).
+    Proves,
+    /// It may be a default limit at work: ask for one row and see.
+    Doubtful,
+    /// As many rows as one request can bring: there may be more.
+    Cut,
+}
+
+/// Judges an answer to a request for [`MESSAGE_LIMIT`] rows.
+pub(super) fn judge(rows: usize, proven: bool) -> Verdict {
+    match rows {
+        MESSAGE_LIMIT => Verdict::Cut,
+        _ if proven => Verdict::Whole,
+        rows if rows > DEFAULT_LIMIT => Verdict::Proves,
+        // The default is documented as 250; a revision with another one would pick a round number as well.
+        rows if rows > 0 && rows.is_multiple_of(50) => Verdict::Doubtful,
+        _ => Verdict::Whole,
+    }
+}
+
+const ACCEPTED: &str = "pagination";
+const PROVEN: &str = "pagination_proven";
+/// In place of a proven encoding: none was, and a chat was called incomplete for it.
+const NOTHING: &str = "nothing";
+
+/// What is known about the encodings.
+pub(super) struct Limits {
+    setting: Pagination,
+    facts: Arc<Facts>,
+    /// Every encoding was probed in vain by this process: that is not repeated for every long chat.
+    exhausted: AtomicBool,
+}
+
+impl Limits {
+    pub(super) fn new(setting: Pagination, facts: Arc<Facts>) -> Self {
+        Self { setting, facts, exhausted: AtomicBool::new(false) }
+    }
+
+    fn known(&self, fact: &str) -> Option<Encoding> {
+        self.facts.get(fact).as_deref().and_then(Encoding::from_word)
+    }
+
+    /// The encodings to try, the most promising first. The one before was rejected when the next is tried.
+    pub(super) fn order(&self) -> Vec<Encoding> {
+        if let Some(fixed) = self.setting.fixed() {
+            return vec![fixed];
+        }
+        let known = self.known(PROVEN).or_else(|| self.known(ACCEPTED));
+        let mut order = Encoding::ALL.to_vec();
+        order.sort_by_key(|encoding| Some(*encoding) != known);
+        order
+    }
+
+    /// The server took this encoding without complaint.
+    pub(super) fn accepted(&self, encoding: Encoding) {
+        // One odd chat does not unsettle what was proven.
+        if self.known(PROVEN).is_none() {
+            self.facts.set(ACCEPTED, encoding.word());
+        }
+    }
+
+    /// Whether the server is known to obey this encoding.
+    pub(super) fn is_proven(&self, encoding: Encoding) -> bool {
+        self.known(PROVEN) == Some(encoding)
+    }
+
+    /// The encodings worth a probe, the one in use first; none when this process probed them all in vain.
+    pub(super) fn to_probe(&self, in_use: Encoding) -> Vec<Encoding> {
+        if self.exhausted.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut order = self.order();
+        order.retain(|encoding| *encoding != Encoding::Bare);
+        order.sort_by_key(|encoding| *encoding != in_use);
+        order
+    }
+
+    /// The server obeys this encoding. True when chats were called incomplete before for want of that proof.
+    pub(super) fn prove(&self, encoding: Encoding) -> bool {
+        let late = self.facts.get(PROVEN).as_deref() == Some(NOTHING);
+        self.facts.set(ACCEPTED, encoding.word());
+        self.facts.set(PROVEN, encoding.word());
+        late
+    }
+
+    /// No encoding could be proven. Says whether an answer of so many rows has to count as cut.
+    pub(super) fn give_up(&self, rows: usize) -> bool {
+        self.exhausted.store(true, Ordering::Relaxed);
+        let cut = rows == DEFAULT_LIMIT;
+        if cut && self.known(PROVEN).is_none() {
+            self.facts.set(PROVEN, NOTHING);
+        }
+        cut
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(setting: Pagination) -> (Limits, Arc<Facts>) {
+        let facts = Arc::new(Facts::default());
+        (Limits::new(setting, Arc::clone(&facts)), facts)
+    }
+
+    #[test]
+    fn a_round_number_of_rows_is_doubted_until_the_encoding_is_proven() {
+        assert_eq!(judge(250, false), Verdict::Doubtful);
+        assert_eq!(judge(100, false), Verdict::Doubtful);
+        assert_eq!(judge(250, true), Verdict::Whole);
+        assert_eq!(judge(249, false), Verdict::Whole);
+        assert_eq!(judge(0, false), Verdict::Whole);
+        assert_eq!(judge(251, false), Verdict::Proves);
+        assert_eq!(judge(1000, true), Verdict::Cut);
+        assert_eq!(judge(1000, false), Verdict::Cut);
+        assert_eq!(judge(1001, true), Verdict::Whole, "no limit is in force");
+    }
+
+    #[test]
+    fn encodings_are_tried_in_turn_and_the_accepted_one_is_remembered() {
+        let (limits, facts) = limits(Pagination::Auto);
+        assert_eq!(limits.order(), Encoding::ALL);
+        limits.accepted(Encoding::Plain);
+        assert_eq!(facts.get("pagination").as_deref(), Some("plain"));
+        assert_eq!(limits.order(), [Encoding::Plain, Encoding::Brackets, Encoding::Json, Encoding::Bare]);
+        assert!(!limits.is_proven(Encoding::Plain), "accepted is not proven");
+    }
+
+    #[test]
+    fn a_fixed_encoding_is_the_only_one() {
+        let (limits, _) = limits(Pagination::Json);
+        assert_eq!(limits.order(), [Encoding::Json]);
+        assert_eq!(limits.to_probe(Encoding::Json), [Encoding::Json]);
+    }
+
+    #[test]
+    fn a_proof_stands_against_one_odd_chat() {
+        let (limits, facts) = limits(Pagination::Auto);
+        limits.accepted(Encoding::Brackets);
+        assert_eq!(limits.to_probe(Encoding::Brackets), [Encoding::Brackets, Encoding::Json, Encoding::Plain]);
+        assert!(!limits.prove(Encoding::Json));
+        limits.accepted(Encoding::Bare);
+        assert_eq!(limits.order().first(), Some(&Encoding::Json));
+        assert_eq!(facts.get("pagination_proven").as_deref(), Some("json"));
+    }
+
+    #[test]
+    fn a_late_proof_tells_that_earlier_chats_deserve_another_look() {
+        let (limits, facts) = limits(Pagination::Auto);
+        assert!(!limits.give_up(100), "only the documented default is taken for a cut");
+        assert!(limits.give_up(250));
+        assert!(limits.to_probe(Encoding::Bare).is_empty(), "not again in this process");
+        let later = Limits::new(Pagination::Auto, facts);
+        assert_eq!(later.to_probe(Encoding::Plain).first(), Some(&Encoding::Plain), "but in the next");
+        assert!(later.prove(Encoding::Plain));
+        assert!(!later.prove(Encoding::Plain));
+    }
+}
