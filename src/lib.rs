@@ -10,6 +10,8 @@
 //! Imports point down only: `cli -> app -> sync -> {provider, store} -> {http, normalise} -> model`.
 //! A test (`tests/it/imports.rs`) keeps it so.
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod model;

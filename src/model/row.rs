@@ -104,6 +104,9 @@ pub struct ConversationRow {
     /// Set by list rows of providers whose messages are fetched per conversation: when it differs from the one
     /// the messages were last fetched for, the conversation is stale and will be fetched.
     pub fingerprint: Option<i64>,
+    /// Stands in for `fingerprint` as long as no list row gave one: a conversation that only a directory names is
+    /// fetched all the same.
+    pub first_fingerprint: Option<i64>,
     /// The provider's modification time. A row with a smaller one than is stored is ignored.
     pub version: Option<i64>,
 }

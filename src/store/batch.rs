@@ -17,6 +17,8 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// Where each stream that moved stands now, as JSON.
     pub cursors: Vec<(StreamKey, String)>,
+    /// Forget the cursors whose scope ends so (a ranged backfill that is done).
+    pub drop_cursors_marked: Option<String>,
     /// What was learnt about the provider's API.
     pub facts: BTreeMap<String, String>,
     /// Requests of this run so far.

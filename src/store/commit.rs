@@ -91,6 +91,11 @@ impl Tx<'_> {
                 )?
                 .execute(params![self.source_id, key.stream, key.scope, cursor, self.now_ms])?;
         }
+        if let Some(mark) = &batch.drop_cursors_marked {
+            self.conn
+                .prepare_cached("DELETE FROM cursors WHERE source_id = ?1 AND substr(scope, -length(?2)) = ?2")?
+                .execute(params![self.source_id, mark])?;
+        }
         for (name, value) in &batch.facts {
             self.conn
                 .prepare_cached(

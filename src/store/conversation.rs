@@ -121,7 +121,7 @@ impl Tx<'_> {
             && row.deleted_at_ms == Patch::Clear;
         let kept = Bookkeeping {
             version: row.version.or(bookkeeping.version),
-            list_fingerprint: row.fingerprint.or(bookkeeping.list_fingerprint),
+            list_fingerprint: row.fingerprint.or(bookkeeping.list_fingerprint).or(row.first_fingerprint),
             fetched_fingerprint: if back { None } else { bookkeeping.fetched_fingerprint },
         };
         let after = self.merge(row, stored.as_ref(), &kept, back)?;
@@ -183,7 +183,8 @@ impl Tx<'_> {
             Some(stored) => self.newest_stored(stored.id)?,
             None => None,
         };
-        let stale = !back && row.fingerprint.is_some() && row.fingerprint != kept.fetched_fingerprint;
+        let announced = row.fingerprint.is_some() || (row.first_fingerprint.is_some() && stored.is_none());
+        let stale = !back && announced && kept.list_fingerprint != kept.fetched_fingerprint;
         let (deleted, deleted_reason) = match row.deleted_at_ms {
             Patch::Set(at) => (Some(at), Some("provider".to_owned())),
             Patch::Clear if !back => (None, None),

@@ -145,13 +145,16 @@ impl Tx<'_> {
         let email = row.email.clone().over(before.email.clone());
         let phone = row.phone.clone().over(before.phone.clone());
         let user = row.provider_user_id.clone().over(before.provider_user_id.clone());
+        let described = [&row.name, &row.email, &row.phone, &row.provider_user_id];
+        let described = described.iter().any(|patch| matches!(patch, crate::model::Patch::Set(_)));
+        let resolved = if described { 1 } else { before.resolved };
         let same = kind == before.kind
             && kind_given == before.kind_given
             && name == before.name
             && email == before.email
             && phone == before.phone
             && user == before.provider_user_id
-            && before.resolved == 1;
+            && before.resolved == resolved;
         if same {
             return Ok(());
         }
@@ -159,9 +162,10 @@ impl Tx<'_> {
         self.conn
             .prepare_cached(
                 "UPDATE participants SET kind = ?2, kind_given = ?3, name = ?4, email = ?5, phone = ?6,
-                 provider_user_id = ?7, resolved = 1, looked_up_at_ms = ?8, rev = ?9 WHERE id = ?1",
+                 provider_user_id = ?7, resolved = ?8, looked_up_at_ms = iif(?8 = 1, ?9, looked_up_at_ms), rev = ?10
+                 WHERE id = ?1",
             )?
-            .execute(params![id, kind, kind_given, name, email, phone, user, self.now_ms, rev])?;
+            .execute(params![id, kind, kind_given, name, email, phone, user, resolved, self.now_ms, rev])?;
         self.counts.directory_changes += 1;
         if kind != before.kind && matches!(kind.as_str(), "bot" | "agent") {
             self.name_unknown_authors(id, &kind)?;

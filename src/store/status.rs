@@ -60,7 +60,7 @@ pub struct Configured {
 }
 
 /// How a cursor's JSON names its method, watermark, lookback and note: the part of it that `status` shows.
-pub type ReadCursor = fn(&str) -> Option<(String, Option<String>, i64, Option<String>)>;
+pub(crate) type ReadCursor = fn(&str) -> Option<(String, Option<String>, i64, Option<String>)>;
 
 /// Reads the state of every configured source, and of sources that only the store knows.
 ///
@@ -158,7 +158,10 @@ fn one(
         report.error = error;
     }
     report.streams = connection
-        .prepare("SELECT stream, scope, cursor FROM cursors WHERE source_id = ?1 ORDER BY stream, scope")?
+        .prepare(
+            "SELECT stream, scope, cursor FROM cursors WHERE source_id = ?1 AND instr(scope, '@') = 0
+             ORDER BY stream, scope",
+        )?
         .query_map(params![id], |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
         })?

@@ -22,7 +22,7 @@ impl Runner {
     /// Reads a feed to its end. Returns the ids of its records where they open further feeds.
     pub(crate) async fn feed(&self, feed: &Feed) -> Result<Vec<String>, PassError> {
         self.progress.doing(feed.key.to_string());
-        let stored = self.store.cursor(self.source_id, feed.key.clone()).await?;
+        let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
         let mut cursor = FeedCursor::parse(stored.as_deref());
         cursor.unit = if feed.shape == Shape::Ids { Unit::Id } else { Unit::Ms };
         cursor.lookback_ms = feed.lookback_ms;
@@ -122,7 +122,12 @@ impl Runner {
         walk: Option<&Walk>,
     ) -> Result<(), PassError> {
         let mut batch = self.batch();
-        batch.records = page.records.into_iter().map(|raw| self.record(feed.key.stream, raw)).collect();
+        batch.records = page
+            .records
+            .into_iter()
+            .map(|raw| self.record(feed.key.stream, raw))
+            .filter(|record| self.in_range(record))
+            .collect();
         if let Some(walk) = walk {
             method_of(walk).clone_into(&mut cursor.method);
             // A keyset walk's own position is the watermark: what lies before it is stored.
@@ -131,7 +136,7 @@ impl Runner {
             }
             let slot = if feed.complete { &mut cursor.sweep } else { &mut cursor.walk };
             *slot = Some(walk.clone());
-            batch.cursors.push((feed.key.clone(), cursor.to_json()));
+            batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         }
         Ok(self.commit(batch).await?)
     }
@@ -198,7 +203,7 @@ impl Runner {
             cursor.sweep = None;
         }
         let mut batch = self.batch();
-        batch.cursors.push((feed.key.clone(), cursor.to_json()));
+        batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         Ok(self.commit(batch).await?)
     }
 

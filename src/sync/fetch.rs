@@ -103,6 +103,7 @@ impl Runner {
             gone,
         };
         let mut page = None;
+        let refetches_before = *self.refetches.read().await;
         loop {
             let fetched = self.source.provider.conversation(&job, page.as_deref()).await?;
             let mut batch = self.batch();
@@ -123,7 +124,17 @@ impl Runner {
                 }
             };
             let refetch_all = batch.refetch_all;
-            self.commit(batch).await?;
+            if refetch_all {
+                let mut refetches = self.refetches.write().await;
+                *refetches += 1;
+                self.commit(batch).await?;
+            } else {
+                let refetches = self.refetches.read().await;
+                if *refetches != refetches_before {
+                    batch.fetched = None;
+                }
+                self.commit(batch).await?;
+            }
             if next.is_none() {
                 return Ok(refetch_all);
             }

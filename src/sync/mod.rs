@@ -10,6 +10,7 @@ mod fetch;
 mod names;
 mod pass;
 mod progress;
+mod range;
 mod report;
 mod runner;
 pub mod walk;

@@ -20,6 +20,15 @@ pub struct Wanted {
     pub full: bool,
     /// Called a backfill in the run's record.
     pub backfill: bool,
+    /// Bring only what happened in this range, and leave the forward cursors alone.
+    pub since_ms: Option<i64>,
+    pub until_ms: Option<i64>,
+}
+
+impl Wanted {
+    fn is_ranged(&self) -> bool {
+        self.since_ms.is_some() || self.until_ms.is_some()
+    }
 }
 
 /// How the streams of a pass fared.
@@ -51,7 +60,7 @@ pub async fn run_pass(
     let mode = match wanted {
         Wanted { full: true, .. } => RunMode::Sweep,
         Wanted { backfill: true, .. } => RunMode::Backfill,
-        Wanted { .. } if row.first_pass_done => RunMode::Incremental,
+        Wanted { .. } if row.first_pass_done && !wanted.is_ranged() => RunMode::Incremental,
         Wanted { .. } => RunMode::Backfill,
     };
     let (run_id, run_start_rev) = store.start_run(row.id, mode, started_ms).await?;
@@ -62,13 +71,15 @@ pub async fn run_pass(
         run_id,
         run_start_rev,
         started_ms,
-        pass: Pass { first: !row.first_pass_done, full: wanted.full, since_ms: None },
+        pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
+        range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
         store: store.clone(),
         clock: Arc::clone(&clock),
         cancel,
         progress,
         usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
         counts: Mutex::new(Counts::default()),
+        refetches: tokio::sync::RwLock::new(0),
         probed: AtomicBool::new(false),
     });
     let mut outcome = Outcome::default();
@@ -76,9 +87,10 @@ pub async fn run_pass(
     if source.provider.timezone().is_some() {
         store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
     }
-    let report = runner.report(outcome, ended_by, clock());
-    let reached_end = matches!(report.run_status, RunStatus::Ok)
-        || (report.run_status == RunStatus::Partial && report.error.is_none());
+    let report = runner.report(&outcome, ended_by.as_ref(), clock());
+    let read_whole =
+        report.run_status == RunStatus::Ok || (report.run_status == RunStatus::Partial && report.error.is_none());
+    let reached_end = read_whole && !wanted.is_ranged();
     store
         .finish_run(run_id, row.id, report.run_status, report.error.clone(), runner.usage(), reached_end, clock())
         .await?;
@@ -88,7 +100,9 @@ pub async fn run_pass(
 impl Runner {
     async fn read_everything(self: &Arc<Self>, outcome: &mut Outcome) -> Result<(), PassError> {
         self.source.provider.prepare().await?;
-        self.seed_watermarks().await?;
+        if self.range.is_none() {
+            self.seed_watermarks().await?;
+        }
         if self.pass.full {
             let mut batch = self.batch();
             batch.refetch_all = true;
@@ -117,6 +131,9 @@ impl Runner {
                 }
             }
         }
+        if self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty() {
+            self.close_range().await?;
+        }
         let fetches = self.fetch_stale().await?;
         outcome.conversations_failed = fetches.failed;
         if let Some((conversation, error)) = fetches.first_error {
@@ -131,9 +148,9 @@ impl Runner {
         self.resolve_names().await
     }
 
-    fn report(&self, outcome: Outcome, ended_by: Option<PassError>, now_ms: i64) -> SourceReport {
+    fn report(&self, outcome: &Outcome, ended_by: Option<&PassError>, now_ms: i64) -> SourceReport {
         let counts = self.counted();
-        let interrupted = ended_by.as_ref().is_some_and(PassError::is_cancelled);
+        let interrupted = ended_by.is_some_and(PassError::is_cancelled);
         let nothing_read = outcome.scopes_read == 0 && outcome.partly.iter().any(|(_, error)| !error.is_deferred());
         let only_scopes_failed = outcome.partly.iter().all(|(stream, _)| !stream.starts_with("messages"));
         let status = if interrupted {
@@ -145,7 +162,7 @@ impl Runner {
         } else {
             RunStatus::Ok
         };
-        let error = self.error_text(&outcome, ended_by.as_ref());
+        let error = self.error_text(outcome, ended_by);
         SourceReport::new(self, status, counts, outcome.conversations_failed, error, now_ms)
     }
 

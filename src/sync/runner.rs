@@ -32,6 +32,8 @@ pub(crate) struct Runner {
     pub(crate) run_start_rev: i64,
     pub(crate) started_ms: i64,
     pub(crate) pass: Pass,
+    /// Bounds of a ranged backfill, in milliseconds: from, inclusive, and to, exclusive.
+    pub(crate) range: Option<(Option<i64>, Option<i64>)>,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) cancel: CancellationToken,
@@ -39,6 +41,9 @@ pub(crate) struct Runner {
     /// Requests of earlier passes with the same client.
     pub(crate) usage_before: UsageNow,
     pub(crate) counts: Mutex<Counts>,
+    /// How often this pass learnt that every conversation is worth fetching again. Marks of fetches are committed
+    /// under the read side, so that none made before can pass for one made after.
+    pub(crate) refetches: tokio::sync::RwLock<u64>,
     /// An unfiltered question was already spent on doubt in this pass.
     pub(crate) probed: std::sync::atomic::AtomicBool,
 }

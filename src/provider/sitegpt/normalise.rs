@@ -90,6 +90,7 @@ fn conversation(raw: &RawRecord, seen: Seen) -> Result<Vec<Row>, Reject> {
         fingerprint: in_list.then(|| fingerprint(&fields)),
         // `updatedAt` does not move with every message, so it orders nothing.
         version: None,
+        ..ConversationRow::default()
     }));
     Ok(rows)
 }

@@ -85,6 +85,8 @@ fn details(details: Details) -> Vec<Row> {
         external_id: details.id.clone(),
         channel: Patch::keep_unless(details.channel_id),
         escalated: details.ticket_id.map_or(Patch::Keep, |ticket| Patch::Set(ticket.is_some())),
+        // A chat that only this list names is fetched all the same.
+        first_fingerprint: Some(0),
         ..ConversationRow::default()
     }));
     let address = details.owner_identifier.map_or(Address::default(), |text| Address::of(&text, kind));

@@ -24,7 +24,7 @@ impl Keyset {
     }
 
     pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
-        (!self.done).then(|| Ask::After { after: self.after, token: None, limit })
+        (!self.done).then_some(Ask::After { after: self.after, token: None, limit })
     }
 
     pub(super) fn newest(&self) -> Option<i64> {

@@ -49,7 +49,7 @@ impl Pages {
         }
         self.ignored |= self.number == 2 && !new && !page.records.is_empty();
         // A page of unreadable rows is not the end: whether it is new cannot be told, so the next page decides.
-        let nothing_new = !new && !(without_id && self.number == 1);
+        let nothing_new = !(new || without_id && self.number == 1);
         self.done = page.records.is_empty() || nothing_new || page.last == Some(true);
         self.number = self.number.saturating_add(1);
         Ok(())

@@ -109,7 +109,7 @@ impl Windows {
         for id in page.records.iter().filter_map(|record| record.id.as_deref()) {
             new |= self.rows.insert(short(id));
         }
-        let short_page = page.records.len() < limit as usize;
+        let short_page = fits(page, limit);
         if new && !short_page {
             self.plain = Some(number.saturating_add(1));
             return;
@@ -148,7 +148,7 @@ impl Windows {
         }
         let was_first = self.newest.is_none() && self.rows.is_empty();
         self.newest = self.newest.max(keys(page).max());
-        if page.records.len() < limit as usize {
+        if fits(page, limit) {
             self.ended_on_nothing = was_first && page.records.is_empty();
             self.page_before = None;
             return Ok(());
@@ -188,6 +188,11 @@ impl Windows {
         self.pending.push(Window { from: window.from, to: Some(middle), page: 1 });
         Ok(())
     }
+}
+
+/// Whether a page holds all rows of its question: fewer than asked for, unless the provider says that more follow.
+fn fits(page: &Page, limit: u32) -> bool {
+    page.records.len() < limit as usize && page.last != Some(false)
 }
 
 #[cfg(test)]
