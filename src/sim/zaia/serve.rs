@@ -374,7 +374,7 @@ mod tests {
     fn which_end_is_kept_and_in_which_order_are_separate_questions() {
         let (mut world, chat) = workspace(300);
         let target = format!("chat-messages?chatId={chat}");
-        let mut ends = |world: &mut World<ZaiaData>| {
+        let ends = |world: &mut World<ZaiaData>| {
             let (_, list) = ask(world, &target);
             (list[0]["content"].clone(), list[249]["content"].clone())
         };
