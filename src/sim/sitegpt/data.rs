@@ -184,7 +184,7 @@ impl SitegptData {
 
     /// Changes a thread in any way.
     pub fn change_thread(&mut self, id: &str, change: impl FnOnce(&mut Thread)) {
-        if let Some(thread) = self.threads.iter_mut().find(|thread| thread.id == id) {
+        if let Some(thread) = self.threads.iter_mut().rfind(|thread| thread.id == id) {
             change(thread);
         }
     }
@@ -260,7 +260,7 @@ impl SitegptData {
     /// Changes a message row in any way.
     pub fn change_message(&mut self, thread: &str, id: &str, change: impl FnOnce(&mut Exchange)) {
         self.change_thread(thread, |thread| {
-            if let Some(message) = thread.messages.iter_mut().find(|message| message.id == id) {
+            if let Some(message) = thread.messages.iter_mut().rfind(|message| message.id == id) {
                 change(message);
             }
         });

@@ -23,11 +23,6 @@ fn side(side: Option<&Side>) -> Value {
     side.map_or(Value::Null, |side| json!({"text": side.text, "timestamp": date(side.at_ms)}))
 }
 
-/// When a thread last had news.
-pub(super) fn activity(thread: &Thread) -> i64 {
-    thread.updated_ms
-}
-
 impl SitegptData {
     fn object(&self, pairs: Vec<(&str, Value)>) -> Map<String, Value> {
         let keep = |value: &Value| !(self.quirks.omit_nulls && value.is_null());

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::data::{Chatbot, SitegptData, Thread};
 use super::serve::{Told, v2_error};
-use super::shape::activity;
 use super::{CursorPlace, V2Order};
 use crate::sim::wire::{Answer, RequestInfo};
 
@@ -87,7 +86,7 @@ impl SitegptData {
 
     fn sorting_key(&self, thread: &Thread) -> i64 {
         match self.quirks.v2_order {
-            V2Order::Activity => activity(thread),
+            V2Order::Activity => thread.updated_ms,
             V2Order::Started => thread.started_ms,
         }
     }
@@ -245,5 +244,13 @@ mod tests {
         let none = probe::ask(&mut world, "/api/v2/chatbots", ("accept", "*/*"));
         assert_eq!(none.1["error"]["code"], json!("AUTHORIZATION_HEADER_REQUIRED"));
         assert_eq!(read_cursor(&cursor(-5, "a|b")), Some((-5, "a|b".to_owned())));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn cursors_come_back_and_rubbish_does_no_harm(key: i64, id in ".*", rubbish in ".*") {
+            proptest::prop_assert_eq!(read_cursor(&cursor(key, &id)), Some((key, id)));
+            let _nothing = read_cursor(&rubbish);
+        }
     }
 }
