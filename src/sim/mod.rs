@@ -32,5 +32,5 @@ pub use world::{Fault, Hook, Logged, RateLimit, Site, World};
 pub type BdSim = Sim<bd::BdData>;
 /// A simulated Zaia workspace.
 pub type ZaiaSim = Sim<zaia::ZaiaData>;
-//Y /// A simulated SiteGPT account; v0 and v2 are served over one set of data.
-//Z pub type SitegptSim = Sim<sitegpt::SitegptData>;
+/// A simulated SiteGPT account; v0 and v2 are served over one set of data.
+pub type SitegptSim = Sim<sitegpt::SitegptData>;

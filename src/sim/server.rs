@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn data_may_change_before_every_request_and_the_rate_has_a_window() {
         let mut world = World::new(BdData::new());
-        world.before_request = Some(Box::new(|data, _| {
+        world.on_request(|data, _| {
             data.add_user("One", "More");
-        }));
+        });
         world.rate_limit = Some(RateLimit { requests: 2, window: Duration::from_secs(3600) });
         let statuses: Vec<u16> = (0..3).map(|_| probe::ask(&mut world, VERIFY, KEY).0).collect();
         assert_eq!(statuses, [200, 200, 429]);

@@ -23,6 +23,7 @@ pub struct TrueConversation {
     pub deleted: bool,
     /// The provider says that a human was called in; `None` where it has no such notion.
     pub escalated: Option<bool>,
+    /// As the provider has it (SiteGPT shows it in v2 only).
     pub title: Option<String>,
 }
 

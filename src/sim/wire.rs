@@ -220,4 +220,13 @@ mod tests {
         assert_eq!(decode("%4"), "%4");
         assert_eq!(decode("%41%"), "A%");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_survives_a_path(text in ".*") {
+            let escaped: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            proptest::prop_assert_eq!(decode(&escaped), text.clone());
+            let _nothing = decode(&text);
+        }
+    }
 }

@@ -37,6 +37,8 @@ pub enum Fault {
     Garbage,
     /// The true answer, so many milliseconds late.
     Delay(u64),
+    /// This answer, whatever it is.
+    Raw(Answer),
     /// The connection is closed without an answer.
     CloseConnection,
     /// The connection is closed in the middle of the body.
@@ -121,6 +123,11 @@ impl<D> World<D> {
             forbidden: Vec::new(),
             window: None,
         }
+    }
+
+    /// Sets the hook that runs before every request.
+    pub fn on_request(&mut self, hook: impl FnMut(&mut D, &RequestInfo) + Send + 'static) {
+        self.before_request = Some(Box::new(hook));
     }
 
     /// The next request whose path begins with `path_prefix` meets this fault; several are used up in order.
@@ -215,6 +222,7 @@ impl<D: Site> World<D> {
                 (answer, Delivery::Whole)
             }
             Fault::Delay(ms) => (self.honest(request), Delivery::Late(ms)),
+            Fault::Raw(answer) => (answer, Delivery::Whole),
             Fault::CloseConnection => (Answer::json(200, &Value::Null), Delivery::Never),
             Fault::CutBody => (self.honest(request), Delivery::Cut),
         }

@@ -199,7 +199,7 @@ impl BdData {
     /// Changes a message in any way.
     pub fn change_message(&mut self, id: u64, change: impl FnOnce(&mut BdMessage)) {
         let written = self.written();
-        if let Some(message) = self.messages.iter_mut().find(|message| message.id == id) {
+        if let Some(message) = self.messages.iter_mut().rfind(|message| message.id == id) {
             change(message);
             message.written = written;
         }
@@ -208,7 +208,7 @@ impl BdData {
     /// Changes a thread in any way.
     pub fn change_thread(&mut self, token: &str, change: impl FnOnce(&mut BdThread)) {
         let written = self.written();
-        if let Some(thread) = self.threads.iter_mut().find(|thread| thread.token == token) {
+        if let Some(thread) = self.threads.iter_mut().rfind(|thread| thread.token == token) {
             change(thread);
             thread.written = written;
         }

@@ -6,6 +6,7 @@ mod serve;
 mod table;
 mod truth;
 
+pub(in crate::sim) use data::escape;
 pub use data::{BdData, BdMessage, BdThread, BdUser, Overrides};
 pub use query::{page_token, read_page_token};
 

@@ -226,4 +226,12 @@ mod tests {
         assert_eq!(operator(Some("GT"), &quirks), Operator::Gt);
         assert_eq!(operator(Some("gt"), &BdQuirks { dead_operators: vec!["gt"], ..quirks }), Operator::Nothing);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn tokens_come_back_and_rubbish_does_no_harm(page in 0..u64::MAX, limit in 0..u64::MAX, rubbish in ".*") {
+            proptest::prop_assert_eq!(read_page_token(&page_token(page, limit)), Some((page, limit)));
+            let _nothing = read_page_token(&rubbish);
+        }
+    }
 }

@@ -174,7 +174,7 @@ impl ZaiaData {
 
     /// Changes an identity, found by its super identity id.
     pub fn change_identity(&mut self, super_identity_id: &str, change: impl FnOnce(&mut ZaiaIdentity)) {
-        if let Some(found) = self.identities.iter_mut().find(|one| one.super_identity_id == super_identity_id) {
+        if let Some(found) = self.identities.iter_mut().rfind(|one| one.super_identity_id == super_identity_id) {
             change(found);
         }
     }
@@ -199,7 +199,7 @@ impl ZaiaData {
 
     /// Changes a chat in any way.
     pub fn change_chat(&mut self, id: &str, change: impl FnOnce(&mut ZaiaChat)) {
-        if let Some(chat) = self.chats.iter_mut().find(|chat| chat.id == id) {
+        if let Some(chat) = self.chats.iter_mut().rfind(|chat| chat.id == id) {
             change(chat);
         }
     }
@@ -236,7 +236,7 @@ impl ZaiaData {
 
     /// Changes a message in any way.
     pub fn change_message(&mut self, id: &str, change: impl FnOnce(&mut ZaiaMessage)) {
-        if let Some(message) = self.messages.iter_mut().find(|message| message.id == id) {
+        if let Some(message) = self.messages.iter_mut().rfind(|message| message.id == id) {
             change(message);
         }
     }

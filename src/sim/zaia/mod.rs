@@ -1,6 +1,7 @@
 //! A simulated Zaia workspace (`/api/v1`): its data, how tests build it, and how it may behave.
 
 mod data;
+mod params;
 mod serve;
 mod shape;
 mod truth;

@@ -2,27 +2,14 @@
 
 use std::cmp::Reverse;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::data::{ZaiaChat, ZaiaData, ZaiaMessage};
+use super::params::{Told, bad, date_time, error, is_uuid, not_found, page, required_uuid, uuids, wanted};
 use super::shape::thread_json;
-use super::{Keeps, ListOrder, PaginationEncoding, Unsupported};
+use super::{Keeps, ListOrder, Unsupported};
 use crate::sim::wire::{Answer, RequestInfo};
 use crate::sim::world::Site;
-
-fn error(status: u16, code: &str, message: &str) -> Answer {
-    let body = json!({
-        "code": code, "message": message, "name": "PublicApiError",
-        "cta": {"type": "support-contact", "url": "https://support.example.test"},
-        "feedback": {"enUs": message, "esEs": message, "ptBr": message},
-    });
-    Answer::json(status, &body)
-}
-
-fn invalid(what: &str) -> Answer {
-    error(400, "invalid-data", &format!("Invalid data: {what}"))
-}
 
 impl Site for ZaiaData {
     fn endpoint(&self, request: &RequestInfo) -> String {
@@ -60,16 +47,6 @@ impl Site for ZaiaData {
             Err(answer) => *answer,
         }
     }
-}
-
-type Told = Result<Value, Box<Answer>>;
-
-fn not_found() -> Told {
-    Err(Box::new(error(404, "not-found", "Not found")))
-}
-
-fn bad<T>(what: &str) -> Result<T, Box<Answer>> {
-    Err(Box::new(invalid(what)))
 }
 
 impl ZaiaData {
@@ -212,78 +189,6 @@ impl ZaiaData {
         }
         Ok(messages.into_iter().map(|message| self.message_json(message, with_sender)).collect())
     }
-
-    /// The limit of a message list, by the one encoding that this revision reads.
-    fn limit(&self, request: &RequestInfo) -> Result<usize, Box<Answer>> {
-        let brackets = request.first("pagination[limit]");
-        let plain = request.first("limit");
-        let object = request.first("pagination").map(serde_json::from_str::<Value>);
-        let json = object.as_ref().map(|object| object.as_ref().ok().and_then(|object| object.get("limit")?.as_u64()));
-        let number = |text: &str| text.parse::<u64>().ok();
-        let (asked, others) = match self.quirks.pagination {
-            PaginationEncoding::Brackets => (brackets.map(number), plain.is_some() || json.is_some()),
-            PaginationEncoding::Json => (json, plain.is_some() || brackets.is_some()),
-            PaginationEncoding::Plain => (plain.map(number), json.is_some() || brackets.is_some()),
-            PaginationEncoding::None => (None, plain.is_some() || json.is_some() || brackets.is_some()),
-        };
-        if others && self.quirks.unsupported == Unsupported::Rejected {
-            return bad("pagination");
-        }
-        match asked {
-            None => Ok(250),
-            Some(Some(limit @ 1..=1000)) => Ok(usize::try_from(limit).unwrap_or(250)),
-            Some(_) => bad("pagination.limit must be from 1 to 1000"),
-        }
-    }
-}
-
-/// One page of a list, as a bare array.
-fn page<T>(request: &RequestInfo, items: impl Iterator<Item = T>, show: impl Fn(T) -> Value) -> Told {
-    let number = |name: &str, default: usize| match request.first(name) {
-        None => Ok(default),
-        Some(text) => match text.parse::<usize>() {
-            Ok(number) if number > 0 => Ok(number),
-            _ => bad(name),
-        },
-    };
-    let (page, size) = (number("pageNumber", 1)?, number("pageSize", 10)?);
-    if size > 100 {
-        return bad("pageSize must be at most 100");
-    }
-    Ok(items.skip((page - 1).saturating_mul(size)).take(size).map(show).collect())
-}
-
-/// No values mean no filter.
-fn wanted(values: &[&str], value: Option<&str>) -> bool {
-    values.is_empty() || value.is_some_and(|value| values.contains(&value))
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.chars().enumerate().all(|(at, c)| match at {
-            8 | 13 | 18 | 23 => c == '-',
-            _ => c.is_ascii_hexdigit(),
-        })
-}
-
-fn uuids<'a>(request: &'a RequestInfo, name: &str) -> Result<Vec<&'a str>, Box<Answer>> {
-    let values = request.all(name);
-    if values.iter().all(|value| is_uuid(value)) { Ok(values) } else { bad(name) }
-}
-
-fn required_uuid<'a>(request: &'a RequestInfo, name: &str) -> Result<&'a str, Box<Answer>> {
-    match request.first(name) {
-        Some(value) if is_uuid(value) => Ok(value),
-        _ => bad(name),
-    }
-}
-
-fn date_time(request: &RequestInfo, name: &str) -> Result<Option<i64>, Box<Answer>> {
-    match request.first(name) {
-        // The parameters are nullable.
-        None | Some("" | "null") => Ok(None),
-        Some(text) => text.parse::<Timestamp>().map_or_else(|_| bad(name), |at| Ok(Some(at.as_millisecond()))),
-    }
 }
 
 #[cfg(test)]
@@ -374,7 +279,7 @@ mod tests {
     fn which_end_is_kept_and_in_which_order_are_separate_questions() {
         let (mut world, chat) = workspace(300);
         let target = format!("chat-messages?chatId={chat}");
-        let mut ends = |world: &mut World<ZaiaData>| {
+        let ends = |world: &mut World<ZaiaData>| {
             let (_, list) = ask(world, &target);
             (list[0]["content"].clone(), list[249]["content"].clone())
         };
