@@ -1,1 +1,161 @@
-//! stub
+//! The command line: one file per command, each parses nothing itself, calls the app, and prints.
+//!
+//! Results go to stdout, logs and progress to stderr. Exit status: 0 all went well, 1 something failed, 2 wrong usage
+//! or configuration, 130/143 stopped by a signal.
+
+mod backfill;
+mod check;
+mod demo;
+mod init;
+mod logging;
+mod output;
+mod progress;
+mod show;
+mod signals;
+mod status;
+mod sync;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config, SourceConfig};
+
+/// Brings the conversations of Brilliant Directories, Zaia and SiteGPT into one SQLite file that you own.
+#[derive(Debug, Parser)]
+#[command(name = "chatloom", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub struct Args {
+    /// Configuration file [default: $CHATLOOM_CONFIG, ./chatloom.toml, /etc/chatloom/chatloom.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented configuration file; an existing one is never touched
+    Init,
+    /// Try the configuration, the store, and every source's key and endpoints, and say what is missing
+    Check(check::Args),
+    /// Read every source once and exit; on an empty store this brings the whole history
+    Sync(sync::Args),
+    /// Bring the history once, with progress; interrupted, the same command goes on where it stopped
+    Backfill(backfill::Args),
+    /// Show the state of every source and stream
+    Status(status::Args),
+    /// Print one conversation
+    Show(show::Args),
+    /// Sync simulated providers into a file and show what it holds; needs no account
+    Demo(demo::Args),
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well.
+    Fine,
+    /// Something failed, the rest having been done.
+    Failed,
+    /// Wrong usage or configuration.
+    Usage,
+    /// Stopped by a signal of this number.
+    Signal(u8),
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Fine => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Signal(number) => 128 + number,
+        })
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let usage = error.use_stderr();
+            if error.print().is_err() {
+                return Exit::Failed.into();
+            }
+            return if usage { Exit::Usage } else { Exit::Fine }.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::complain(&format!("cannot start: {error}"));
+            return Exit::Failed.into();
+        }
+    };
+    runtime.block_on(run(args)).into()
+}
+
+async fn run(args: Args) -> Exit {
+    match args.command {
+        Command::Init => init::run(args.config.as_deref()),
+        Command::Demo(demo) => demo::run(demo).await,
+        Command::Check(check) => match load(args.config.as_deref()) {
+            Ok(config) => check::run(check, &config).await,
+            Err(exit) => exit,
+        },
+        Command::Sync(sync) => match load(args.config.as_deref()) {
+            Ok(config) => sync::run(sync, &config).await,
+            Err(exit) => exit,
+        },
+        Command::Backfill(backfill) => match load(args.config.as_deref()) {
+            Ok(config) => backfill::run(backfill, &config).await,
+            Err(exit) => exit,
+        },
+        Command::Status(status) => match load(args.config.as_deref()) {
+            Ok(config) => status::run(&status, &config),
+            Err(exit) => exit,
+        },
+        Command::Show(show) => match load(args.config.as_deref()) {
+            Ok(config) => show::run(&show, &config),
+            Err(exit) => exit,
+        },
+    }
+}
+
+/// Loads the configuration, or says everything that is wrong with it.
+fn load(explicit: Option<&std::path::Path>) -> Result<Config, Exit> {
+    config::load(explicit).map_err(|problems| {
+        output::complain(&problems.to_string());
+        Exit::Usage
+    })
+}
+
+/// The enabled sources, or those named by `--source`.
+fn chosen<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c SourceConfig>, Exit> {
+    for name in names {
+        let Some(source) = config.sources.iter().find(|source| source.name == *name) else {
+            let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
+            output::complain(&format!("no source is called `{name}`; the configuration has: {}", known.join(", ")));
+            return Err(Exit::Usage);
+        };
+        if !source.enabled {
+            output::complain(&format!("source `{name}` is disabled; set enabled = true to read it"));
+            return Err(Exit::Usage);
+        }
+    }
+    let sources: Vec<&SourceConfig> = config
+        .sources
+        .iter()
+        .filter(|source| source.enabled && (names.is_empty() || names.contains(&source.name)))
+        .collect();
+    if sources.is_empty() {
+        output::complain(
+            "no source is configured; add a [[sources]] table to the configuration (`chatloom init` shows how)",
+        );
+        return Err(Exit::Usage);
+    }
+    Ok(sources)
+}

@@ -36,7 +36,9 @@ pub struct Moment {
 }
 
 impl Progress {
-    pub(crate) fn new(source: String, http: Http) -> Self {
+    /// Figures of a pass that has not begun.
+    #[must_use]
+    pub fn new(source: String, http: Http) -> Self {
         Self {
             source,
             http,

@@ -1,0 +1,50 @@
+//! SIGINT and SIGTERM: the first asks the work to stop after the page in flight, the second ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What was asked of the process from outside.
+#[derive(Clone, Default)]
+pub(super) struct Signals {
+    pub(super) cancel: CancellationToken,
+    number: Arc<AtomicU8>,
+}
+
+const SIGINT: u8 = 2;
+const SIGTERM: u8 = 15;
+
+impl Signals {
+    /// Starts listening.
+    pub(super) fn listen() -> Self {
+        let signals = Self::default();
+        let listening = signals.clone();
+        tokio::spawn(async move {
+            let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+                return;
+            };
+            loop {
+                let number = tokio::select! {
+                    _ = int.recv() => SIGINT,
+                    _ = term.recv() => SIGTERM,
+                };
+                if listening.number.swap(number, Ordering::SeqCst) != 0 {
+                    // Whatever is in flight was either committed or will be rolled back by SQLite.
+                    std::process::exit(i32::from(128 + number));
+                }
+                listening.cancel.cancel();
+            }
+        });
+        signals
+    }
+
+    /// The signal that stopped the work, if one did.
+    pub(super) fn received(&self) -> Option<u8> {
+        match self.number.load(Ordering::SeqCst) {
+            0 => None,
+            number => Some(number),
+        }
+    }
+}
