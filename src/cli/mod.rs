@@ -14,6 +14,7 @@ mod show;
 mod signals;
 mod status;
 mod sync;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
