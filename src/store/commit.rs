@@ -71,6 +71,11 @@ impl Tx<'_> {
         for participant in &batch.misses {
             self.participant_missed(participant)?;
         }
+        if let Some((kind, participants)) = &batch.by_exclusion {
+            for participant in participants {
+                self.participant_by_exclusion(participant, *kind)?;
+            }
+        }
         for channel in &batch.channel_misses {
             self.channel_missed(channel)?;
         }

@@ -66,6 +66,7 @@ impl Runner {
             }
         }
         self.finish_feed(feed, &walk, &mut cursor).await?;
+        self.read_whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(feed.key.stream);
         Ok(ids)
     }
 

@@ -79,6 +79,7 @@ pub async fn run_pass(
         progress,
         usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
         counts: Mutex::new(Counts::default()),
+        read_whole: Mutex::default(),
         refetches: tokio::sync::RwLock::new(0),
         probed: AtomicBool::new(false),
     });

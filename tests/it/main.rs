@@ -1,0 +1,4 @@
+//! Stories: the built binary against simulated providers over real HTTP, judged by what stands in the SQLite file.
+
+mod harness;
+mod main_job;
