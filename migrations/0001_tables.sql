@@ -151,7 +151,7 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE INDEX messages_timeline ON messages (conversation_id, sent_at_ms, seq, author_kind, deleted_at_ms);
 CREATE INDEX messages_rev ON messages (rev);
-CREATE INDEX messages_unknown_author ON messages (author_id) WHERE author_rule = 2 AND author_kind = 'unknown';
+CREATE INDEX messages_by_author_kind ON messages (author_id) WHERE author_rule = 2;
 
 -- What a message said before an edit.
 CREATE TABLE message_revisions (

@@ -239,6 +239,19 @@ pub struct Resolution {
     pub lookups: Vec<UnknownParticipant>,
     /// So many misses in a row end the look-ups of this pass.
     pub misses_in_a_row: u32,
+    /// Who somebody must be whom no directory describes.
+    pub by_exclusion: Option<ByExclusion>,
+}
+
+/// A conclusion from what directories do not hold: it stands only if all of them were read whole in this pass.
+#[derive(Debug, Clone)]
+pub struct ByExclusion {
+    /// The directories.
+    pub directories: &'static [&'static str],
+    /// Whom it is about, as far as they are still undescribed afterwards.
+    pub participants: Vec<String>,
+    /// What they must be.
+    pub kind: crate::model::ParticipantKind,
 }
 
 /// The record that a look-up brought.

@@ -29,6 +29,8 @@ pub struct Batch {
     pub refetch_all: bool,
     /// Participants that were looked up in vain.
     pub misses: Vec<String>,
+    /// Participants who must be of a kind since no directory describes them.
+    pub by_exclusion: Option<(crate::model::ParticipantKind, Vec<String>)>,
     /// Channels that no directory describes.
     pub channel_misses: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::batch::{Batch, Counts, Record};
 use super::message::Roles;
@@ -30,6 +30,12 @@ impl Tx<'_> {
     pub(super) fn next_rev(&mut self) -> i64 {
         self.rev += 1;
         self.rev
+    }
+
+    /// The row id behind an external id of this source, by a query of the shape
+    /// `SELECT id … WHERE source_id = ?1 AND external_id = ?2`.
+    pub(super) fn id_of(&self, query: &str, external_id: &str) -> rusqlite::Result<Option<i64>> {
+        self.conn.prepare_cached(query)?.query_row(params![self.source_id, external_id], |row| row.get(0)).optional()
     }
 
     /// Whether a row that stands at `rev` was already counted as inserted or updated by this run.
@@ -70,6 +76,11 @@ impl Tx<'_> {
         }
         for participant in &batch.misses {
             self.participant_missed(participant)?;
+        }
+        if let Some((kind, participants)) = &batch.by_exclusion {
+            for participant in participants {
+                self.participant_by_exclusion(participant, *kind)?;
+            }
         }
         for channel in &batch.channel_misses {
             self.channel_missed(channel)?;

@@ -80,11 +80,8 @@ impl Tx<'_> {
         if let Some(id) = self.conversations.get(external_id) {
             return Ok(*id);
         }
-        let found: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT id FROM conversations WHERE source_id = ?1 AND external_id = ?2")?
-            .query_row(params![self.source_id, external_id], |row| row.get(0))
-            .optional()?;
+        let found =
+            self.id_of("SELECT id FROM conversations WHERE source_id = ?1 AND external_id = ?2", external_id)?;
         let id = match found {
             Some(id) => id,
             None => {

@@ -21,11 +21,7 @@ impl Tx<'_> {
         if let Some(id) = self.channels.get(external_id) {
             return Ok(*id);
         }
-        let found: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT id FROM channels WHERE source_id = ?1 AND external_id = ?2")?
-            .query_row(params![self.source_id, external_id], |row| row.get(0))
-            .optional()?;
+        let found = self.id_of("SELECT id FROM channels WHERE source_id = ?1 AND external_id = ?2", external_id)?;
         let id = match found {
             Some(id) => id,
             None => {
@@ -75,11 +71,7 @@ impl Tx<'_> {
         if let Some(id) = self.participants.get(external_id) {
             return Ok(*id);
         }
-        let found: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT id FROM participants WHERE source_id = ?1 AND external_id = ?2")?
-            .query_row(params![self.source_id, external_id], |row| row.get(0))
-            .optional()?;
+        let found = self.id_of("SELECT id FROM participants WHERE source_id = ?1 AND external_id = ?2", external_id)?;
         let id = match found {
             Some(id) => id,
             None => {
@@ -168,7 +160,7 @@ impl Tx<'_> {
             .execute(params![id, kind, kind_given, name, email, phone, user, resolved, self.now_ms, rev])?;
         self.counts.directory_changes += 1;
         if kind != before.kind && matches!(kind.as_str(), "bot" | "agent") {
-            self.name_unknown_authors(id, &kind)?;
+            self.name_authors(id, &kind)?;
         }
         Ok(())
     }
@@ -198,6 +190,27 @@ impl Tx<'_> {
             .execute(params![id, name, email, phone, self.now_ms, rev])?;
         self.counts.directory_changes += 1;
         Ok(())
+    }
+
+    /// A participant whom no directory describes, and who therefore must be of a kind.
+    pub(super) fn participant_by_exclusion(
+        &mut self,
+        external_id: &str,
+        kind: ParticipantKind,
+    ) -> rusqlite::Result<()> {
+        let id = self.participant_id(external_id)?;
+        let before = self.stored_participant(id)?;
+        if before.resolved == 1 || before.kind_given || before.kind != "unknown" {
+            return Ok(());
+        }
+        let rev = self.next_rev();
+        self.conn
+            .prepare_cached(
+                "UPDATE participants SET kind = ?2, kind_given = 1, resolved = 2, looked_up_at_ms = ?3, rev = ?4 WHERE id = ?1",
+            )?
+            .execute(params![id, kind.as_str(), self.now_ms, rev])?;
+        self.counts.directory_changes += 1;
+        self.name_authors(id, kind.as_str())
     }
 
     /// Remembers that the provider does not know a participant, with the date.

@@ -277,14 +277,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A participant turned out to be a bot or an agent: its messages whose author kind was unknown follow.
-    pub(super) fn name_unknown_authors(&mut self, participant: i64, kind: &str) -> rusqlite::Result<()> {
+    /// A participant turned out to be a bot or an agent: its messages that go by its kind follow, except where it is
+    /// the contact.
+    pub(super) fn name_authors(&mut self, participant: i64, kind: &str) -> rusqlite::Result<()> {
         let ids: Vec<i64> = self
             .conn
             .prepare_cached(
-                "SELECT id FROM messages WHERE author_id = ?1 AND author_rule = 2 AND author_kind = 'unknown'",
+                "SELECT id FROM messages WHERE author_id = ?1 AND author_rule = 2 AND author_kind NOT IN ('contact', ?2)",
             )?
-            .query_map([participant], |row| row.get(0))?
+            .query_map(params![participant, kind], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for id in ids {
             self.set_author_kind(id, kind)?;

@@ -20,6 +20,8 @@ mod raw;
 mod run;
 mod schema;
 mod status;
+#[cfg(test)]
+mod tests;
 mod work;
 mod writer;
 

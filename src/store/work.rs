@@ -80,6 +80,11 @@ pub(super) fn unknown(conn: &Connection, source_id: i64, retry_before_ms: i64) -
     Ok(UnknownIds { participants, channels })
 }
 
+/// The newest modification time of a source's conversations.
+pub(super) fn newest_update(conn: &Connection, source_id: i64) -> rusqlite::Result<Option<i64>> {
+    conn.query_row("SELECT max(updated_at_ms) FROM conversations WHERE source_id = ?1", [source_id], |row| row.get(0))
+}
+
 /// Where a stream stands, as JSON.
 pub(super) fn cursor(conn: &Connection, source_id: i64, key: &StreamKey) -> rusqlite::Result<Option<String>> {
     conn.prepare_cached("SELECT cursor FROM cursors WHERE source_id = ?1 AND stream = ?2 AND scope = ?3")?

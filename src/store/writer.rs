@@ -157,6 +157,14 @@ impl Store {
         self.on_writer("ending a run", move |conn| run::finish(conn, &end)).await
     }
 
+    /// The newest modification time of a source's conversations, in milliseconds.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn newest_update(&self, source_id: i64) -> Result<Option<i64>, StoreError> {
+        self.on_writer("reading the newest change", move |conn| work::newest_update(conn, source_id)).await
+    }
+
     /// Where a stream stands, as JSON.
     ///
     /// # Errors

@@ -66,6 +66,7 @@ impl Runner {
             }
         }
         self.finish_feed(feed, &walk, &mut cursor).await?;
+        self.read_whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(feed.key.stream);
         Ok(ids)
     }
 
@@ -207,24 +208,48 @@ impl Runner {
         Ok(self.commit(batch).await?)
     }
 
-    /// Gives streams of changes their first watermark, before anything is read: what changes while the history is
-    /// being brought is then met by the next pass.
+    /// Remembers when the first pass began, for streams of changes: what changes while the history is being brought
+    /// must be met afterwards.
     pub(crate) async fn seed_watermarks(&self) -> Result<(), PassError> {
-        let ordinary = crate::provider::Pass { first: false, full: false, since_ms: None };
         let mut batch = self.batch();
-        for feed in self.source.provider.plan(&ordinary) {
-            if feed.shape == Shape::Changes && self.store.cursor(self.source_id, feed.key.clone()).await?.is_none() {
-                let cursor = FeedCursor {
-                    method: "keyset".to_owned(),
-                    watermark: Some(self.started_ms.saturating_sub(HOLD_BACK_MS)),
-                    unit: Unit::Ms,
-                    lookback_ms: feed.lookback_ms,
-                    ..FeedCursor::default()
-                };
-                batch.cursors.push((feed.key.clone(), cursor.to_json()));
+        for (feed, cursor) in self.change_streams().await? {
+            if cursor.watermark.is_none() && cursor.seeded_at.is_none() {
+                let cursor = FeedCursor { seeded_at: Some(self.started_ms), ..cursor };
+                batch.cursors.push((feed.key, cursor.to_json()));
             }
         }
         if batch.cursors.is_empty() { Ok(()) } else { Ok(self.commit(batch).await?) }
+    }
+
+    /// Gives streams of changes their first watermark, once the whole list was read by other means: the newest
+    /// provider time stored, but no later than the time remembered by [`Runner::seed_watermarks`].
+    pub(crate) async fn settle_watermarks(&self) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        for (feed, mut cursor) in self.change_streams().await? {
+            let Some(seeded) = cursor.seeded_at.filter(|_| cursor.watermark.is_none()) else { continue };
+            let newest = self.store.newest_update(self.source_id).await?;
+            cursor.watermark = newest.map(|newest| newest.min(seeded.saturating_sub(HOLD_BACK_MS)));
+            if cursor.watermark.is_some() {
+                cursor.seeded_at = None;
+                batch.cursors.push((feed.key, cursor.to_json()));
+            }
+        }
+        if batch.cursors.is_empty() { Ok(()) } else { Ok(self.commit(batch).await?) }
+    }
+
+    async fn change_streams(&self) -> Result<Vec<(Feed, FeedCursor)>, PassError> {
+        let ordinary = crate::provider::Pass { first: false, full: false, since_ms: None };
+        let mut streams = Vec::new();
+        for feed in self.source.provider.plan(&ordinary) {
+            if feed.shape == Shape::Changes {
+                let stored = self.store.cursor(self.source_id, feed.key.clone()).await?;
+                let mut cursor = FeedCursor::parse(stored.as_deref());
+                "keyset".clone_into(&mut cursor.method);
+                (cursor.unit, cursor.lookback_ms) = (Unit::Ms, feed.lookback_ms);
+                streams.push((feed, cursor));
+            }
+        }
+        Ok(streams)
     }
 }
 

@@ -44,6 +44,17 @@ impl Runner {
             batch.channel_misses.clone_from(&unknown.channels);
             self.commit(batch).await?;
         }
+        if let Some(conclusion) = resolution.by_exclusion {
+            let whole = {
+                let read = self.read_whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                conclusion.directories.iter().all(|directory| read.contains(directory))
+            };
+            if whole && !conclusion.participants.is_empty() {
+                let mut batch = self.batch();
+                batch.by_exclusion = Some((conclusion.kind, conclusion.participants));
+                self.commit(batch).await?;
+            }
+        }
         self.look_up(&resolution.lookups, resolution.misses_in_a_row).await
     }
 

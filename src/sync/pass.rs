@@ -40,6 +40,8 @@ struct Outcome {
     partly: Vec<(String, PassError)>,
     scopes_read: u64,
     conversations_failed: u64,
+    /// Every list was read to its end; what is left to fetch stands marked in the store.
+    lists_read: bool,
 }
 
 /// Runs a pass. Failures of the provider end up in the report; only the store's own failures are returned.
@@ -79,6 +81,7 @@ pub async fn run_pass(
         progress,
         usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
         counts: Mutex::new(Counts::default()),
+        read_whole: Mutex::default(),
         refetches: tokio::sync::RwLock::new(0),
         probed: AtomicBool::new(false),
     });
@@ -88,9 +91,7 @@ pub async fn run_pass(
         store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
     }
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
-    let read_whole =
-        report.run_status == RunStatus::Ok || (report.run_status == RunStatus::Partial && report.error.is_none());
-    let reached_end = read_whole && !wanted.is_ranged();
+    let reached_end = outcome.lists_read && !wanted.is_ranged();
     store
         .finish_run(run_id, row.id, report.run_status, report.error.clone(), runner.usage(), reached_end, clock())
         .await?;
@@ -133,6 +134,10 @@ impl Runner {
         }
         if self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty() {
             self.close_range().await?;
+        }
+        outcome.lists_read = outcome.failed.is_empty() && outcome.partly.is_empty();
+        if outcome.lists_read && self.range.is_none() {
+            self.settle_watermarks().await?;
         }
         let fetches = self.fetch_stale().await?;
         outcome.conversations_failed = fetches.failed;

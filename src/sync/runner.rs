@@ -44,6 +44,8 @@ pub(crate) struct Runner {
     /// How often this pass learnt that every conversation is worth fetching again. Marks of fetches are committed
     /// under the read side, so that none made before can pass for one made after.
     pub(crate) refetches: tokio::sync::RwLock<u64>,
+    /// Feeds that were read whole in this pass.
+    pub(crate) read_whole: Mutex<std::collections::HashSet<&'static str>>,
     /// An unfiltered question was already spent on doubt in this pass.
     pub(crate) probed: std::sync::atomic::AtomicBool,
 }

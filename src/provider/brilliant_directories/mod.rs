@@ -192,7 +192,11 @@ fn feeds(pass: &Pass, lookback_ms: i64, page_size: impl Fn(&str) -> u32) -> Vec<
 fn look_ups(unknown: &Unknown) -> Resolution {
     let budget = usize::try_from(unknown.feed_requests / 20 + LOOKUPS_ALWAYS).unwrap_or(usize::MAX);
     let wanted = unknown.participants.iter().filter(|one| !one.external_id.trim().is_empty());
-    Resolution { feeds: Vec::new(), lookups: wanted.take(budget).cloned().collect(), misses_in_a_row: MISSES_IN_A_ROW }
+    Resolution {
+        lookups: wanted.take(budget).cloned().collect(),
+        misses_in_a_row: MISSES_IN_A_ROW,
+        ..Resolution::default()
+    }
 }
 
 #[cfg(test)]

@@ -24,10 +24,15 @@ enum Half {
     Answer,
 }
 
-/// How many messages a raw message comes to. One with neither side still comes to one.
+/// How many messages a raw message comes to. An event with neither side comes to one; an exchange of which neither
+/// side is there yet comes to none, and is counted as one that was sent.
 pub(super) fn halves(fields: &Fields<'_>) -> i64 {
     let sides = i64::from(fields.some("question").is_some()) + i64::from(fields.some("answer").is_some());
     sides.max(1)
+}
+
+fn is_event(fields: &Fields<'_>) -> bool {
+    fields.scalar("messageType").as_deref() == Some("SYSTEM_MESSAGE")
 }
 
 /// The rows of one raw message.
@@ -46,7 +51,7 @@ pub(super) fn rows(raw: &RawRecord) -> Result<Vec<Row>, Reject> {
     let (asked_ms, answered_ms) =
         (question.as_ref().and_then(|side| side.at_ms), answer.as_ref().and_then(|side| side.at_ms));
     let mut rows = Vec::new();
-    if answer.is_none() && question.is_none() {
+    if answer.is_none() && question.is_none() && is_event(&fields) {
         rows.extend(exchange.half(Half::Answer, String::new(), created_ms));
     }
     if let Some(side) = question {
@@ -118,8 +123,7 @@ impl Exchange<'_> {
         if half == Half::Answer {
             row.reaction = reaction(self.fields);
             row.citations = citations(self.fields);
-            // The key stands on messages of humans as well; a model wrote only the bot's.
-            row.model = self.fields.words("gptModel").filter(|_| row.author_kind == Some(AuthorKind::Bot));
+            row.model = self.fields.words("gptModel");
         }
         rows.push(Row::Message(row));
         rows

@@ -66,7 +66,7 @@ async fn both_generations_tell_the_same_conversation() {
     };
     let (old, new) = (messages(&v0, &old.0), messages(&v2, &new.0));
     assert_eq!(old.iter().map(what).collect::<Vec<_>>(), new.iter().map(what).collect::<Vec<_>>());
-    assert_eq!(old.len(), 22);
+    assert_eq!(old.len(), 21);
     assert!(old.iter().all(|row| row.version.is_none()) && new.iter().all(|row| row.version.is_some()));
     let ids: std::collections::BTreeSet<_> = old.iter().map(|row| &row.external_id).collect();
     assert_eq!(ids.len(), old.len());

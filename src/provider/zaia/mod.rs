@@ -23,10 +23,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::http::{FetchError, Http};
-use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
+use crate::model::{ParticipantKind, ProviderKind, RawRecord, Reject, Row, StreamKey};
 use crate::normalise::{is_secret_key, scrub, to_iso};
 use crate::provider::{
-    Ask, Checked, Facts, Feed, Fetched, Job, LookedUp, Page, Pass, Provider, Resolution, Shape, Unknown,
+    Ask, ByExclusion, Checked, Facts, Feed, Fetched, Job, LookedUp, Page, Pass, Provider, Resolution, Shape, Unknown,
     UnknownParticipant,
 };
 
@@ -98,7 +98,16 @@ fn feeds(pass: &Pass, lookback_ms: i64) -> Vec<Feed> {
 /// What to do about unknown ids, given which of them directories were read for before: those that a directory
 /// does not have (a human attendant, say) must not have it read in every pass.
 fn resolution(unknown: &Unknown, pass: &Pass, sought: &mut HashSet<String>) -> Resolution {
-    let mut resolution = Resolution { misses_in_a_row: MISSES_IN_A_ROW, ..Resolution::default() };
+    // Identities are users, external users, agents, squads and workflows, and users alone have no directory: who is
+    // in none of them, and nobody's contact, is a human of the business.
+    let nobodys = unknown.participants.iter().filter(|participant| participant.contact_of.is_none());
+    let by_exclusion = ByExclusion {
+        directories: if pass.first || pass.full { &["responders", "external_users"] } else { &["responders"] },
+        participants: nobodys.map(|participant| participant.external_id.clone()).collect(),
+        kind: ParticipantKind::Agent,
+    };
+    let mut resolution =
+        Resolution { misses_in_a_row: MISSES_IN_A_ROW, by_exclusion: Some(by_exclusion), ..Resolution::default() };
     if pass.first || pass.full {
         // This pass read every directory already.
         return resolution;

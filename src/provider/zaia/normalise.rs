@@ -165,6 +165,7 @@ fn message(message: Message<'_>, raw: &RawRecord) -> Result<MessageRow, Reject> 
         thread: message.chat_thread_id,
         attachments: attachments::read([message.attachments, message.files, message.media]),
         version: message.updated_at.as_deref().and_then(millis),
+        kind_follows_participant: true,
         ..MessageRow::new(conversation, message.id)
     })
 }

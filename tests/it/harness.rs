@@ -1,0 +1,174 @@
+//! A folder with a configuration, simulated providers beside it, and the binary run against them.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use chatloom::sim::Truth;
+use chatloom::sim::bd::BdData;
+use chatloom::sim::sitegpt::SitegptData;
+use chatloom::sim::zaia::ZaiaData;
+use chatloom::sim::{BdSim, SitegptSim, ZaiaSim};
+use rusqlite::Connection;
+
+/// A time for the simulated worlds to be "now": Monday, 2 March 2026, 12:00 UTC.
+pub(crate) const NOW_MS: i64 = 1_772_452_800_000;
+
+/// A user's folder.
+pub(crate) struct Home {
+    pub(crate) folder: tempfile::TempDir,
+}
+
+/// One run of the binary.
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// The JSON document on stdout.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+    }
+}
+
+impl Home {
+    /// An empty folder with this configuration.
+    pub(crate) fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Self { folder };
+        home.configure(config);
+        home
+    }
+
+    /// Writes the configuration anew.
+    pub(crate) fn configure(&self, config: &str) {
+        std::fs::write(self.folder.path().join("chatloom.toml"), config).unwrap();
+    }
+
+    /// Where the store is.
+    pub(crate) fn db(&self) -> PathBuf {
+        self.folder.path().join("chatloom.db")
+    }
+
+    /// Runs the binary in this folder, away from the async threads that serve the simulators.
+    pub(crate) async fn run(&self, args: &[&str]) -> Run {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let folder = self.folder.path().to_owned();
+        let output: Output = tokio::task::spawn_blocking(move || {
+            std::process::Command::new(assert_cmd::cargo::cargo_bin!("chatloom"))
+                .args(args)
+                .current_dir(folder)
+                .env_clear()
+                .env("CHATLOOM_LOG", "chatloom=debug")
+                .output()
+                .unwrap()
+        })
+        .await
+        .unwrap();
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// A reading connection.
+    pub(crate) fn open(&self) -> Connection {
+        Connection::open_with_flags(self.db(), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+    }
+
+    /// One number.
+    pub(crate) fn number(&self, sql: &str) -> i64 {
+        self.open().query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
+/// A source table for a simulated directory.
+pub(crate) fn bd_source(name: &str, sim: &BdSim) -> String {
+    source(name, "brilliant_directories", &sim.base_url(), "bd-key", "")
+}
+
+/// A source table for a simulated Zaia workspace.
+pub(crate) fn zaia_source(name: &str, sim: &ZaiaSim) -> String {
+    source(name, "zaia", &sim.base_url(), "zaia-key", "")
+}
+
+/// A source table for a simulated SiteGPT account.
+pub(crate) fn sitegpt_source(name: &str, sim: &SitegptSim, api: &str) -> String {
+    let key = if api == "v0" { "sitegpt-key" } else { "sgpt_test" };
+    source(name, "sitegpt", &sim.base_url(), key, &format!("api = \"{api}\"\n"))
+}
+
+/// A source table.
+pub(crate) fn source(name: &str, provider: &str, base_url: &str, key: &str, more: &str) -> String {
+    format!(
+        "[[sources]]\nname = \"{name}\"\nprovider = \"{provider}\"\nbase_url = \"{base_url}\"\napi_key = \"{key}\"\n\
+         requests_per_minute = 1000000\n{more}\n"
+    )
+}
+
+/// What the store holds of a source, in the shape of the simulators' truth; `deleted` counts the message alone.
+pub(crate) type Copy = std::collections::BTreeMap<(String, String), (String, Option<i64>, String, i64, bool)>;
+
+/// Reads a source's messages back.
+pub(crate) fn copy_of(home: &Home, source: &str) -> Copy {
+    let connection = home.open();
+    let mut statement = connection
+        .prepare(
+            "SELECT c.external_id, m.external_id, m.body_text, m.sent_at_ms, m.author_kind, m.reaction,
+                    m.deleted_at_ms IS NOT NULL
+             FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
+             JOIN sources AS s ON s.id = c.source_id WHERE s.name = ?1",
+        )
+        .unwrap();
+    statement
+        .query_map([source], |row| {
+            Ok(((row.get(0)?, row.get(1)?), (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?)))
+        })
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+/// The same for what a perfect copy holds.
+pub(crate) fn wanted(truth: &Truth) -> Copy {
+    truth
+        .messages
+        .iter()
+        .map(|(ids, message)| {
+            let kind = message.author_kind.as_str().to_owned();
+            (ids.clone(), (message.text.clone(), message.sent_at_ms, kind, message.reaction, message.deleted))
+        })
+        .collect()
+}
+
+/// Fails with the first differences.
+pub(crate) fn assert_same(held: &Copy, wanted: &Copy) {
+    let mut differences = Vec::new();
+    for (ids, row) in wanted {
+        match held.get(ids) {
+            None => differences.push(format!("missing {ids:?}: {row:?}")),
+            Some(other) if other != row => {
+                differences.push(format!("differs {ids:?}:\n   held {other:?}\n wanted {row:?}"))
+            }
+            Some(_) => {}
+        }
+    }
+    differences.extend(held.keys().filter(|ids| !wanted.contains_key(*ids)).map(|ids| format!("unwanted {ids:?}")));
+    let shown: Vec<&String> = differences.iter().take(10).collect();
+    assert!(differences.is_empty(), "{} differences of {}:\n{shown:#?}", differences.len(), wanted.len());
+}
+
+/// Data of the three providers.
+pub(crate) struct Worlds {
+    pub(crate) bd: BdData,
+    pub(crate) zaia: ZaiaData,
+    pub(crate) sitegpt: SitegptData,
+}
+
+/// The demonstration's data: some hundred conversations in several languages.
+pub(crate) fn demo_worlds(seed: u64) -> Worlds {
+    let worlds = chatloom::sim::demo::worlds(seed, NOW_MS);
+    Worlds { bd: worlds.bd, zaia: worlds.zaia, sitegpt: worlds.sitegpt }
+}
