@@ -20,8 +20,8 @@ const LOG: Duration = Duration::from_secs(10);
 /// What a rate is an average of.
 const RATE_OVER: Duration = Duration::from_secs(5);
 /// Width of the part of a line that says what is read.
-const DOING_CHARS: usize = 24;
-const BAR_CHARS: u64 = 16;
+const DOING_CHARS: usize = 16;
+const BAR_CHARS: u64 = 10;
 
 /// Every bar of this process: there is one terminal, and who writes on it has to know all that is drawn there.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -169,14 +169,15 @@ impl Rate {
 /// The one line that a source has on a terminal.
 fn line(name: &str, width: usize, moment: &Moment, per_second: u64) -> String {
     let doing: String = match moment.waiting {
-        Some(left) => format!("told to wait, {} s left", whole_seconds(left)),
+        Some(left) => format!("told to wait {} s", whole_seconds(left)),
         None => doing(moment),
     };
     let doing: String = doing.chars().take(DOING_CHARS).collect();
+    // What matters most stands first: a narrow terminal cuts the end off.
     let position =
         if moment.to_fetch > 0 { format!("{}  ", bar(moment.fetched, moment.to_fetch)) } else { String::new() };
     format!(
-        "{name:width$}  {doing:DOING_CHARS$}  {position}{} messages, {} conversations, {per_second}/s, {} requests",
+        "{name:width$}  {doing:DOING_CHARS$}  {position}{} messages, {per_second}/s, {} conversations, {} requests",
         moment.messages, moment.conversations, moment.requests
     )
 }
@@ -205,27 +206,27 @@ mod tests {
         let mut moment = Moment { messages: 1200, conversations: 120, requests: 34, ..Moment::default() };
         assert_eq!(
             line("bots", 9, &moment, 0),
-            "bots       starting                  1200 messages, 120 conversations, 0/s, 34 requests"
+            "bots       starting          1200 messages, 0/s, 120 conversations, 34 requests"
         );
         moment.doing = "conversations".to_owned();
         (moment.fetched, moment.to_fetch) = (30, 120);
         assert_eq!(
             line("directory", 9, &moment, 85),
-            "directory  conversations             [####............] 30/120  1200 messages, 120 conversations, 85/s, 34 requests"
+            "directory  conversations     [##........] 30/120  1200 messages, 85/s, 120 conversations, 34 requests"
         );
         moment.waiting = Some(Duration::from_millis(41_200));
-        assert!(line("directory", 9, &moment, 0).starts_with("directory  told to wait, 42 s left   [####"));
+        assert!(line("directory", 9, &moment, 0).starts_with("directory  told to wait 42 s  [##"));
         moment.waiting = None;
         moment.doing = "threads of \u{1b}[31m and a name without an end".to_owned();
-        assert!(line("a", 1, &moment, 0).starts_with("a  threads of \u{fffd}[31m and a n  ["));
+        assert!(line("a", 1, &moment, 0).starts_with("a  threads of \u{fffd}[31m  ["));
     }
 
     #[test]
     fn a_bar_never_leaves_its_frame() {
-        assert_eq!(bar(0, 10), "[................] 0/10");
-        assert_eq!(bar(10, 10), "[################] 10/10");
-        assert_eq!(bar(u64::MAX, 3), format!("[################] {}/3", u64::MAX));
-        assert_eq!(bar(1, 0), "[................] 1/0");
+        assert_eq!(bar(0, 10), "[..........] 0/10");
+        assert_eq!(bar(10, 10), "[##########] 10/10");
+        assert_eq!(bar(u64::MAX, 3), format!("[##########] {}/3", u64::MAX));
+        assert_eq!(bar(1, 0), "[..........] 1/0");
     }
 
     #[test]

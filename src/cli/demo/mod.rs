@@ -70,7 +70,8 @@ pub(super) async fn run(args: Args) -> Exit {
             Exit::Failed
         }
         Err(Stop::Signal(number)) => {
-            output::complain(&format!("stopped; {} holds what was read so far", args.path.display()));
+            let file = args.path.display();
+            output::complain(&format!("stopped; {file} holds what was read so far: remove it before the next try"));
             Exit::Signal(number)
         }
     }
