@@ -287,6 +287,33 @@ old (zaia): disabled, not tried
         assert_eq!(told(&report).join("\n"), expected);
     }
 
+    #[tokio::test]
+    async fn every_enabled_source_is_tried_and_the_others_are_listed() {
+        let sites = crate::cli::demo::site::Sites::start(1_772_355_600_000).await.unwrap();
+        let mut sources = sites.sources().unwrap();
+        sites.directory.world().forbid("/api/v2/user/get");
+        sites.agents.world().data.key = "another".to_owned();
+        sources.push(SourceConfig { name: "old".to_owned(), enabled: false, ..sources[2].clone() });
+        let tried = try_sources(&sources, &CancellationToken::new()).await;
+        let names: Vec<(&str, bool)> = tried.iter().map(|source| (source.name.as_str(), source.enabled)).collect();
+        assert_eq!(names, [("directory", true), ("agents", true), ("bots", true), ("old", false)]);
+        let [directory, agents, bots, old] = tried.as_slice() else { panic!("four sources") };
+        assert!(directory.checks.iter().any(|tried| !tried.ok && tried.optional), "{directory:?}");
+        assert!(!directory.checks.iter().any(Tried::fails), "{directory:?}");
+        assert!(agents.checks.iter().any(Tried::fails) && agents.checks[0].detail.contains("401"), "{agents:?}");
+        assert!(!bots.checks.is_empty() && bots.checks.iter().all(|tried| tried.ok), "{bots:?}");
+        assert!(old.checks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_check_that_is_told_to_stop_ends() {
+        let sites = crate::cli::demo::site::Sites::start(1_772_355_600_000).await.unwrap();
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        let tried = try_sources(&sites.sources().unwrap(), &stopped).await;
+        assert!(tried.iter().all(|source| source.checks.iter().any(Tried::fails)), "{tried:?}");
+    }
+
     #[test]
     fn a_store_that_is_not_there_yet_is_tried_without_a_trace() {
         let folder = tempfile::tempdir().unwrap();

@@ -20,7 +20,7 @@ const LOG: Duration = Duration::from_secs(10);
 /// What a rate is an average of.
 const RATE_OVER: Duration = Duration::from_secs(5);
 /// Width of the part of a line that says what is read.
-const DOING_CHARS: usize = 16;
+const DOING_CHARS: usize = 18;
 const BAR_CHARS: u64 = 10;
 
 /// Every bar of this process: there is one terminal, and who writes on it has to know all that is drawn there.
@@ -206,19 +206,19 @@ mod tests {
         let mut moment = Moment { messages: 1200, conversations: 120, requests: 34, ..Moment::default() };
         assert_eq!(
             line("bots", 9, &moment, 0),
-            "bots       starting          1200 messages, 0/s, 120 conversations, 34 requests"
+            "bots       starting            1200 messages, 0/s, 120 conversations, 34 requests"
         );
         moment.doing = "conversations".to_owned();
         (moment.fetched, moment.to_fetch) = (30, 120);
         assert_eq!(
             line("directory", 9, &moment, 85),
-            "directory  conversations     [##........] 30/120  1200 messages, 85/s, 120 conversations, 34 requests"
+            "directory  conversations       [##........] 30/120  1200 messages, 85/s, 120 conversations, 34 requests"
         );
         moment.waiting = Some(Duration::from_millis(41_200));
-        assert!(line("directory", 9, &moment, 0).starts_with("directory  told to wait 42 s  [##"));
+        assert!(line("directory", 9, &moment, 0).starts_with("directory  told to wait 42 s   [##"));
         moment.waiting = None;
         moment.doing = "threads of \u{1b}[31m and a name without an end".to_owned();
-        assert!(line("a", 1, &moment, 0).starts_with("a  threads of \u{fffd}[31m  ["));
+        assert!(line("a", 1, &moment, 0).starts_with("a  threads of \u{fffd}[31m a  ["));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `chatloom demo`: three simulated providers inside this process, synced with the code that syncs real ones.
 
 mod found;
-mod site;
+pub(super) mod site;
 mod tell;
 
 use std::path::{Path, PathBuf};

@@ -13,9 +13,9 @@ const SEED: u64 = 20;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Three providers that answer on the loopback interface until they are dropped.
-pub(super) struct Sites {
-    directory: BdSim,
-    agents: ZaiaSim,
+pub(in crate::cli) struct Sites {
+    pub(in crate::cli) directory: BdSim,
+    pub(in crate::cli) agents: ZaiaSim,
     bots: SitegptSim,
 }
 
@@ -24,7 +24,7 @@ impl Sites {
     ///
     /// # Errors
     /// No port could be opened.
-    pub(super) async fn start(now_ms: i64) -> std::io::Result<Self> {
+    pub(in crate::cli) async fn start(now_ms: i64) -> std::io::Result<Self> {
         let worlds = demo::worlds(SEED, now_ms);
         Ok(Self {
             directory: BdSim::start(worlds.bd).await?,
@@ -34,7 +34,7 @@ impl Sites {
     }
 
     /// New messages, edits, votes and deletions at every provider, as the minutes before `now_ms` would bring them.
-    pub(super) fn let_time_pass(&self, now_ms: i64) {
+    pub(in crate::cli) fn let_time_pass(&self, now_ms: i64) {
         demo::evolve_bd(&mut self.directory.world().data, SEED, now_ms);
         demo::evolve_zaia(&mut self.agents.world().data, SEED, now_ms);
         demo::evolve_sitegpt(&mut self.bots.world().data, SEED, now_ms);
@@ -44,7 +44,7 @@ impl Sites {
     ///
     /// # Errors
     /// An address is no URL, which does not happen.
-    pub(super) fn sources(&self) -> Result<Vec<SourceConfig>, url::ParseError> {
+    pub(in crate::cli) fn sources(&self) -> Result<Vec<SourceConfig>, url::ParseError> {
         let directory = ProviderSettings::BrilliantDirectories { timezone: None };
         let agents = ProviderSettings::Zaia { auth_prefix: String::new(), pagination: Pagination::Auto };
         let bots = ProviderSettings::Sitegpt { api: SitegptApi::V0, chatbots: Vec::new() };
