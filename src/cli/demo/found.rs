@@ -47,9 +47,9 @@ const GROUPS: &str = "
 /// A conversation that begins with a bot and ends with a human, short, in English if there is one.
 const EXCERPT: &str = "
     SELECT conversation_external_id FROM v_conversations AS c
-    WHERE contact IS NOT NULL AND bot_messages > 0 AND agent_messages > 0 AND messages BETWEEN 5 AND 9
+    WHERE contact IS NOT NULL AND bot_messages > 0 AND agent_messages > 0
     ORDER BY EXISTS (SELECT 1 FROM v_messages AS m WHERE m.conversation_id = c.conversation_id
-                       AND m.author_kind = 'agent' AND m.body_text LIKE '% the %') DESC, conversation_id
+                       AND m.author_kind = 'agent' AND m.body_text LIKE '% the %') DESC, messages, conversation_id
     LIMIT 1";
 
 impl Found {

@@ -8,7 +8,7 @@ use crate::cli::table::{Side, columns, count, span};
 use crate::store::RowCounts;
 
 /// Messages of the excerpt.
-const EXCERPT: usize = 7;
+const EXCERPT: usize = 10;
 
 /// Questions to try next: what each tells, and its SQL.
 pub(super) const QUERIES: [(&str, &str); 3] = [
@@ -48,9 +48,8 @@ pub(super) fn story(outcome: &Outcome) -> String {
     lines.extend(indented(groups(&outcome.found.groups)));
     lines.extend([
         String::new(),
-        "First reply: the median time until a bot or a human answered. Bot alone: no human was needed. Escalated: a"
-            .to_owned(),
-        "human was asked for or took over. (A directory has no bots.)".to_owned(),
+        "First reply: the median time until a bot or a human answered. Bot alone: no human was needed.".to_owned(),
+        "Escalated: a human was asked for, or took over. A directory of members has no bots.".to_owned(),
         String::new(),
         kept(&outcome.found),
     ]);
