@@ -1,13 +1,13 @@
 //! `chatloom status`.
 
-use serde::Serialize;
-
 use super::Exit;
 use super::output::{self, tame_line};
 use super::table::{Side, columns, hang, moment, span};
 use crate::app::clock;
 use crate::config::Config;
-use crate::store::{Configured, SCHEMA_VERSION, SourceStatus, StoreError, StreamStatus, open_reader, status};
+use crate::store::{
+    Configured, SCHEMA_VERSION, SourceStatus, StatusReport, StoreError, StoreInfo, StreamStatus, open_reader, status,
+};
 use crate::sync::FeedCursor;
 
 /// Width that notes and errors are broken at.
@@ -22,20 +22,6 @@ pub(super) struct Args {
     /// Print the state as one JSON document
     #[arg(long)]
     json: bool,
-}
-
-/// The document of `status --json`: [`crate::store::StatusReport`], which also can be told of a file that is not there.
-#[derive(Debug, Serialize)]
-struct Report {
-    store: File,
-    sources: Vec<SourceStatus>,
-}
-
-#[derive(Debug, Serialize)]
-struct File {
-    path: String,
-    schema: i64,
-    size_bytes: u64,
 }
 
 /// Prints the state of every source. It is a report: that a source fails is no failure of the report.
@@ -63,7 +49,7 @@ pub(super) fn run(args: &Args, config: &Config) -> Exit {
     Exit::Fine
 }
 
-fn read(config: &Config) -> Result<Report, StoreError> {
+fn read(config: &Config) -> Result<StatusReport, StoreError> {
     let configured: Vec<Configured> = config
         .sources
         .iter()
@@ -74,15 +60,10 @@ fn read(config: &Config) -> Result<Report, StoreError> {
         })
         .collect();
     match open_reader(&config.store_path) {
-        Ok(store) => {
-            let report = status(&store, &config.store_path, &configured, clock()(), FeedCursor::shown)?;
-            let store = report.store;
-            let store = File { path: store.path, schema: store.schema, size_bytes: store.size_bytes };
-            Ok(Report { store, sources: report.sources })
-        }
+        Ok(store) => status(&store, &config.store_path, &configured, clock()(), FeedCursor::shown),
         // Before the first pass there is no file: that is a state like any other.
-        Err(StoreError::Missing { path }) => Ok(Report {
-            store: File { path: path.display().to_string(), schema: SCHEMA_VERSION, size_bytes: 0 },
+        Err(StoreError::Missing { path }) => Ok(StatusReport {
+            store: StoreInfo { path: path.display().to_string(), schema: SCHEMA_VERSION, size_bytes: 0 },
             sources: configured.iter().map(never).collect(),
         }),
         Err(error) => Err(error),
@@ -106,7 +87,7 @@ fn never(source: &Configured) -> SourceStatus {
 }
 
 /// The report for people: a table of sources, below each what went wrong and its streams, and a legend.
-fn told(report: &Report) -> Vec<String> {
+fn told(report: &StatusReport) -> Vec<String> {
     let store = &report.store;
     let mut lines = vec![match store.size_bytes {
         0 => format!("{}: not there yet; `chatloom sync` makes it", store.path),
@@ -167,7 +148,7 @@ fn stream(stream: &StreamStatus) -> Vec<String> {
 }
 
 /// What words of this report mean, where they occur in it.
-fn legend(report: &Report) -> Vec<String> {
+fn legend(report: &StatusReport) -> Vec<String> {
     let streams = || report.sources.iter().flat_map(|source| &source.streams);
     let method = |name: &str| streams().any(|stream| stream.method == name);
     let any = |number: fn(&SourceStatus) -> i64| report.sources.iter().any(|source| number(source) > 0);
@@ -235,8 +216,8 @@ mod tests {
         }
     }
 
-    fn report(sources: Vec<SourceStatus>, size_bytes: u64) -> Report {
-        Report { store: File { path: "chatloom.db".to_owned(), schema: 1, size_bytes }, sources }
+    fn report(sources: Vec<SourceStatus>, size_bytes: u64) -> StatusReport {
+        StatusReport { store: StoreInfo { path: "chatloom.db".to_owned(), schema: 1, size_bytes }, sources }
     }
 
     #[test]

@@ -32,6 +32,6 @@ pub use open::open_reader;
 pub use query::{ConversationHead, Line, TranscriptError, find_conversation, transcript};
 pub use run::{RunMode, RunStatus, SourceRow};
 pub use schema::SCHEMA_VERSION;
-pub use status::{Configured, SourceStatus, StatusReport, StreamStatus, status};
+pub use status::{Configured, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
 pub use work::{StaleConversation, UnknownIds};
 pub use writer::{Store, WriterThread};

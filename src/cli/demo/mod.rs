@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::signals::Signals;
-use super::{Exit, output, progress};
+use super::{Exit, logging, output, progress};
 use crate::app::{SyncOptions, SyncReport, clock, sync};
-use crate::config::{self, SourceConfig};
+use crate::config::SourceConfig;
 use crate::store::RunStatus;
 use crate::sync::Clock;
 use found::Found;
@@ -54,7 +53,7 @@ impl<E: std::error::Error> From<E> for Stop {
 
 /// Makes the file and tells what is in it.
 pub(super) async fn run(args: Args) -> Exit {
-    log_warnings();
+    logging::start_quietly();
     let signals = Signals::listen();
     match demonstrate(&args.path, clock(), &signals).await {
         Ok(outcome) if args.json => {
@@ -120,19 +119,6 @@ async fn pass(
         Some(error) if !report.all_ok() => Err(Stop::Failed(error.to_owned())),
         _ => Ok(report),
     }
-}
-
-/// Only what went wrong is logged: the demonstration tells the rest itself.
-fn log_warnings() {
-    let filter = config::log_filter().unwrap_or_else(|| "chatloom=warn".to_owned());
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_default())
-        .with_writer(progress::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .finish();
-    // Only a second start in one process (a test) fails, and then logging is on already.
-    drop(subscriber.try_init());
 }
 
 #[cfg(test)]
