@@ -20,12 +20,13 @@ mod raw;
 mod run;
 mod schema;
 mod status;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod work;
 mod writer;
 
-pub use batch::{Batch, Committed, Counts, FetchMark, Record, RowCounts, UsageNow};
+pub use batch::{Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
 pub use error::StoreError;
 pub use lock::StoreLock;
 pub use open::open_reader;

@@ -10,8 +10,12 @@ use super::error::PassError;
 use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Runner, Source};
+use crate::model::StreamKey;
 use crate::provider::{Feed, Pass};
 use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
+
+/// The cursor that stands while a full pass is under way.
+const FULL_PASS: &str = "full_pass";
 
 /// What kind of pass is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,6 +85,7 @@ pub async fn run_pass(
         progress,
         usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
         counts: Mutex::new(Counts::default()),
+        listed: Mutex::new(None),
         read_whole: Mutex::default(),
         refetches: tokio::sync::RwLock::new(0),
         probed: AtomicBool::new(false),
@@ -105,9 +110,7 @@ impl Runner {
             self.seed_watermarks().await?;
         }
         if self.pass.full {
-            let mut batch = self.batch();
-            batch.refetch_all = true;
-            self.commit(batch).await?;
+            self.begin_full().await?;
         }
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
         while let Some(feed) = feeds.pop_front() {
@@ -139,6 +142,9 @@ impl Runner {
         if outcome.lists_read && self.range.is_none() {
             self.settle_watermarks().await?;
         }
+        if !self.pass.full && self.range.is_none() {
+            self.store.mark_due(self.source_id, self.now()).await?;
+        }
         let fetches = self.fetch_stale().await?;
         outcome.conversations_failed = fetches.failed;
         if let Some((conversation, error)) = fetches.first_error {
@@ -150,7 +156,28 @@ impl Runner {
             }
             outcome.partly.push(("messages".to_owned(), error));
         }
+        if self.pass.full && outcome.lists_read && outcome.conversations_failed == 0 {
+            self.end_full().await?;
+        }
         self.resolve_names().await
+    }
+
+    /// Makes every conversation stale, unless an earlier full pass that was cut short did so already: then this one
+    /// goes on where that one stopped.
+    async fn begin_full(&self) -> Result<(), PassError> {
+        if self.store.cursor(self.source_id, StreamKey::plain(FULL_PASS)).await?.is_some() {
+            return Ok(());
+        }
+        let mut batch = self.batch();
+        batch.refetch_all = true;
+        batch.cursors.push((StreamKey::plain(FULL_PASS), format!("{{\"began_at\":{}}}", self.started_ms)));
+        Ok(self.commit(batch).await?)
+    }
+
+    async fn end_full(&self) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.drop_cursor = Some(StreamKey::plain(FULL_PASS));
+        Ok(self.commit(batch).await?)
     }
 
     fn report(&self, outcome: &Outcome, ended_by: Option<&PassError>, now_ms: i64) -> SourceReport {
