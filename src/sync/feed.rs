@@ -9,6 +9,7 @@ use super::runner::Runner;
 use super::walk::{Broken, Changes, Keyset, Pages, Tokens, Walk, Windows};
 use crate::http::FetchError;
 use crate::provider::{Ask, Feed, Page, Shape};
+use crate::store::failpoint::failpoint;
 use crate::store::{Stretch, SweepPoint};
 
 /// What a page of a sweep along ids proves about deletions.
@@ -46,7 +47,10 @@ impl Runner {
         let mut ids = Vec::new();
         loop {
             while let Some(ask) = walk.ask(limit) {
-                let page = match self.source.provider.page(&feed.key, &ask).await {
+                failpoint!("fetch.before");
+                let answer = self.source.provider.page(&feed.key, &ask).await;
+                failpoint!("fetch.after");
+                let page = match answer {
                     Ok(page) => page,
                     // A keyset counts no positions, so its page size may change on the way.
                     Err(FetchError::TooLarge { .. }) if limit > 1 && matches!(ask, Ask::After { .. }) => {

@@ -9,6 +9,7 @@ use super::error::PassError;
 use super::runner::Runner;
 use crate::model::Row;
 use crate::provider::{Fetched, Job};
+use crate::store::failpoint::failpoint;
 use crate::store::{FetchMark, Record, StaleConversation};
 
 /// Stale conversations read from the store at once.
@@ -110,7 +111,9 @@ impl Runner {
         let mut page = None;
         let refetches_before = *self.refetches.read().await;
         loop {
+            failpoint!("fetch.before");
             let fetched = self.source.provider.conversation(&job, page.as_deref()).await?;
+            failpoint!("fetch.after");
             let mut batch = self.batch();
             let next = match fetched {
                 Fetched::Gone => {

@@ -4,6 +4,7 @@ use super::error::PassError;
 use super::runner::Runner;
 use crate::http::FetchError;
 use crate::provider::{Unknown, UnknownParticipant};
+use crate::store::failpoint::failpoint;
 
 /// A participant or channel looked for in vain is looked for again after this long.
 const ASK_AGAIN_MS: i64 = 7 * 24 * 3_600_000;
@@ -62,7 +63,10 @@ impl Runner {
         let mut misses = 0;
         for participant in participants {
             let mut batch = self.batch();
-            match self.source.provider.lookup(participant).await {
+            failpoint!("fetch.before");
+            let found = self.source.provider.lookup(participant).await;
+            failpoint!("fetch.after");
+            match found {
                 Ok(Some(found)) => {
                     misses = 0;
                     batch.records.push(self.record(found.stream, found.record));

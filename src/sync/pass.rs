@@ -12,6 +12,7 @@ use super::report::SourceReport;
 use super::runner::{Clock, Runner, Source};
 use crate::model::StreamKey;
 use crate::provider::{Feed, Pass};
+use crate::store::failpoint::failpoint;
 use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
 
 /// The cursor that stands while a full pass is under way.
@@ -138,6 +139,7 @@ impl Runner {
         if self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty() {
             self.close_range().await?;
         }
+        failpoint!("pass.listed");
         outcome.lists_read = outcome.failed.is_empty() && outcome.partly.is_empty();
         if outcome.lists_read && self.range.is_none() {
             self.settle_watermarks().await?;
@@ -156,6 +158,7 @@ impl Runner {
             }
             outcome.partly.push(("messages".to_owned(), error));
         }
+        failpoint!("pass.fetched");
         if self.pass.full && outcome.lists_read && outcome.conversations_failed == 0 {
             self.end_full().await?;
         }
