@@ -243,6 +243,7 @@ impl Runner {
         cursor.walk = None;
         if feed.complete {
             cursor.sweep = None;
+            cursor.swept_at = Some(self.started_ms);
         }
         let mut batch = self.batch();
         if feed.complete && matches!(walk, Walk::Keyset(_)) {

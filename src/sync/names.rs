@@ -10,9 +10,10 @@ use crate::store::failpoint::failpoint;
 const ASK_AGAIN_MS: i64 = 7 * 24 * 3_600_000;
 
 impl Runner {
-    /// Looks up ids that no record described. A pass that changed nothing makes no request here.
+    /// Looks up ids that no record described. A pass that changed nothing makes no request here, unless the one before
+    /// it was cut short: that one may have brought messages and never come to their names.
     pub(crate) async fn resolve_names(&self) -> Result<(), PassError> {
-        if !self.counted().changed_anything() {
+        if !self.after_cut && !self.counted().changed_anything() {
             return Ok(());
         }
         self.progress.doing("names");

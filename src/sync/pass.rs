@@ -6,17 +6,24 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
+use super::cursor::FeedCursor;
 use super::error::PassError;
 use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Runner, Source};
 use crate::model::StreamKey;
-use crate::provider::{Feed, Pass};
+use crate::provider::{Feed, Pass, Shape};
 use crate::store::failpoint::failpoint;
 use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
 
 /// The cursor that stands while a full pass is under way.
 const FULL_PASS: &str = "full_pass";
+
+/// What that cursor says.
+#[derive(serde::Deserialize)]
+struct FullPass {
+    began_at: i64,
+}
 
 /// What kind of pass is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,6 +77,7 @@ pub async fn run_pass(
         Wanted { .. } if row.first_pass_done && !wanted.is_ranged() => RunMode::Incremental,
         Wanted { .. } => RunMode::Backfill,
     };
+    let after_cut = store.was_cut_short(row.id).await?;
     let (run_id, run_start_rev) = store.start_run(row.id, mode, started_ms).await?;
     let usage = source.http.usage();
     let runner = Arc::new(Runner {
@@ -78,6 +86,7 @@ pub async fn run_pass(
         run_id,
         run_start_rev,
         started_ms,
+        after_cut,
         pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
         store: store.clone(),
@@ -110,13 +119,16 @@ impl Runner {
         if self.range.is_none() {
             self.seed_watermarks().await?;
         }
-        if self.pass.full {
-            self.begin_full().await?;
-        }
+        let full_since = if self.pass.full { Some(self.begin_full().await?) } else { None };
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
-        while let Some(feed) = feeds.pop_front() {
+        while let Some(mut feed) = feeds.pop_front() {
             if self.cancel.is_cancelled() {
                 return Err(crate::http::FetchError::Cancelled.into());
+            }
+            if let Some(since) = full_since
+                && self.was_swept(&feed, since).await?
+            {
+                feed.complete = false;
             }
             match self.feed(&feed).await {
                 Ok(ids) if feed.fans_out => {
@@ -166,15 +178,27 @@ impl Runner {
     }
 
     /// Makes every conversation stale, unless an earlier full pass that was cut short did so already: then this one
-    /// goes on where that one stopped.
-    async fn begin_full(&self) -> Result<(), PassError> {
-        if self.store.cursor(self.source_id, StreamKey::plain(FULL_PASS)).await?.is_some() {
-            return Ok(());
+    /// goes on where that one stopped. Returns when it began, in milliseconds.
+    async fn begin_full(&self) -> Result<i64, PassError> {
+        if let Some(stored) = self.store.cursor(self.source_id, StreamKey::plain(FULL_PASS)).await? {
+            let began_at = serde_json::from_str(&stored).ok().map(|FullPass { began_at }| began_at);
+            return Ok(began_at.unwrap_or(self.started_ms));
         }
         let mut batch = self.batch();
         batch.refetch_all = true;
         batch.cursors.push((StreamKey::plain(FULL_PASS), format!("{{\"began_at\":{}}}", self.started_ms)));
-        Ok(self.commit(batch).await?)
+        self.commit(batch).await?;
+        Ok(self.started_ms)
+    }
+
+    /// Whether a list was swept already since this full pass began. Then a second sweep would only cost requests, and
+    /// would count as another reading that proves deletions. Lists by id alone: their news can be asked for.
+    async fn was_swept(&self, feed: &Feed, since: i64) -> Result<bool, PassError> {
+        if !feed.complete || feed.shape != Shape::Ids {
+            return Ok(false);
+        }
+        let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
+        Ok(FeedCursor::parse(stored.as_deref()).swept_at.is_some_and(|swept| swept >= since))
     }
 
     async fn end_full(&self) -> Result<(), PassError> {
