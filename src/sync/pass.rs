@@ -159,6 +159,9 @@ impl Runner {
         if !self.pass.full && self.range.is_none() {
             self.store.mark_due(self.source_id, self.now()).await?;
         }
+        if self.source.facts.owes_refetch() {
+            self.pay_refetch().await?;
+        }
         let fetches = self.fetch_stale().await?;
         outcome.conversations_failed = fetches.failed;
         if let Some((conversation, error)) = fetches.first_error {
@@ -199,6 +202,14 @@ impl Runner {
         }
         let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
         Ok(FeedCursor::parse(stored.as_deref()).swept_at.is_some_and(|swept| swept >= since))
+    }
+
+    /// An earlier pass learnt that every conversation is worth fetching again, and ended before it could mark them.
+    async fn pay_refetch(&self) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.refetch_all = true;
+        batch.facts.extend([self.source.facts.pay_refetch()]);
+        Ok(self.commit(batch).await?)
     }
 
     async fn end_full(&self) -> Result<(), PassError> {
