@@ -2,3 +2,4 @@
 
 mod harness;
 mod main_job;
+mod oddities;
