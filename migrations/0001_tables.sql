@@ -102,6 +102,9 @@ CREATE TABLE conversations (
   -- Stale, that is, to be fetched, while these two differ.
   list_fingerprint INTEGER,
   fetched_fingerprint INTEGER,
+  -- When its messages were last fetched whole.
+  fetched_at_ms INTEGER,
+  fetched_at TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', fetched_at_ms / 1000.0, 'unixepoch')) VIRTUAL,
   rev INTEGER NOT NULL,
   UNIQUE (source_id, external_id)
 ) STRICT;
@@ -110,10 +113,11 @@ CREATE INDEX conversations_contact ON conversations (contact_id);
 CREATE INDEX conversations_stale ON conversations (source_id) WHERE list_fingerprint IS NOT fetched_fingerprint;
 CREATE INDEX conversations_incomplete ON conversations (source_id) WHERE complete = 0;
 
--- The humans who answer in a conversation, where the provider names them.
-CREATE TABLE conversation_agents (
+-- Who else has a role in a conversation, where the provider names them: the humans who answer, further contacts.
+CREATE TABLE conversation_roles (
   conversation_id INTEGER NOT NULL REFERENCES conversations (id),
   participant_id INTEGER NOT NULL REFERENCES participants (id),
+  role TEXT NOT NULL CHECK (role IN ('contact', 'agent')),
   PRIMARY KEY (conversation_id, participant_id)
 ) STRICT, WITHOUT ROWID;
 
@@ -145,6 +149,8 @@ CREATE TABLE messages (
   -- Whose word it is: 'provider' (its flag), 'gone' (404 on the item), 'missing' (absent from complete sweeps).
   deleted_reason TEXT CHECK (deleted_reason IN ('provider', 'gone', 'missing')),
   version INTEGER,
+  -- In how many complete readings of its conversation it was missing, one after the other.
+  missed INTEGER NOT NULL DEFAULT 0,
   content_hash INTEGER NOT NULL,
   rev INTEGER NOT NULL,
   UNIQUE (conversation_id, external_id)
@@ -187,6 +193,12 @@ CREATE TABLE raw_records (
   source_id INTEGER NOT NULL REFERENCES sources (id),
   stream TEXT NOT NULL,
   external_id TEXT NOT NULL,
+  -- The id as a number, for lists that are read along it.
+  id_number INTEGER,
+  -- The conversation or message that the record makes.
+  row_id INTEGER,
+  -- In how many complete sweeps it was missing, one after the other.
+  missed INTEGER NOT NULL DEFAULT 0,
   parent TEXT,
   seq INTEGER NOT NULL,
   -- NULL makes the next reading of the record count as changed.
@@ -197,6 +209,15 @@ CREATE TABLE raw_records (
   observed_at TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', observed_at_ms / 1000.0, 'unixepoch')) VIRTUAL,
   UNIQUE (source_id, stream, external_id)
 ) STRICT;
+CREATE INDEX raw_records_number ON raw_records (source_id, stream, id_number) WHERE id_number IS NOT NULL;
+
+-- Rows that a sweep under way did not meet where they should stand.
+CREATE TABLE sweep_absent (
+  source_id INTEGER NOT NULL REFERENCES sources (id),
+  stream TEXT NOT NULL,
+  raw_id INTEGER NOT NULL,
+  PRIMARY KEY (source_id, stream, raw_id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sync_runs (
   id INTEGER PRIMARY KEY,

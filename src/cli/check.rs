@@ -1,11 +1,333 @@
 //! `chatloom check`.
 
-use super::Exit;
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::output::{self, tame_line};
+use super::signals::Signals;
+use super::table::{count, wrap};
+use super::{Exit, logging, progress};
+use crate::app::build_sources;
+use crate::config::{Config, Env, SourceConfig};
+use crate::provider::Checked;
+use crate::store::{StoreError, open_reader};
+
+/// Width that what came of a try is broken at.
+const WIDTH: usize = 100;
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// Print the result as one JSON document
+    #[arg(long)]
+    json: bool,
+}
 
-pub(super) async fn run(_args: Args, _config: &crate::config::Config) -> Exit {
-    Exit::Fine
+/// The document of `check --json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Whether everything that is needed works.
+    ok: bool,
+    store: StoreReport,
+    /// Environment variables that send requests through a proxy, by name.
+    proxies: Vec<String>,
+    sources: Vec<SourceReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreReport {
+    path: String,
+    ok: bool,
+    detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct SourceReport {
+    name: String,
+    provider: &'static str,
+    base_url: String,
+    enabled: bool,
+    checks: Vec<Tried>,
+}
+
+#[derive(Debug, Serialize)]
+struct Tried {
+    what: String,
+    ok: bool,
+    optional: bool,
+    /// What came of it; where it failed, what to do.
+    detail: String,
+}
+
+impl Tried {
+    /// Whether a sync would suffer.
+    fn fails(&self) -> bool {
+        !self.ok && !self.optional
+    }
+}
+
+impl From<Checked> for Tried {
+    fn from(checked: Checked) -> Self {
+        let ok = checked.result.is_ok();
+        let (Ok(detail) | Err(detail)) = checked.result;
+        Self { what: checked.what, ok, optional: checked.optional, detail }
+    }
+}
+
+/// Tries the store and every enabled source, and says what is missing.
+pub(super) async fn run(args: Args, config: &Config) -> Exit {
+    logging::start();
+    let signals = Signals::listen();
+    let store = match try_store(&config.store_path) {
+        Ok(detail) => StoreReport { path: config.store_path.display().to_string(), ok: true, detail },
+        Err(detail) => StoreReport { path: config.store_path.display().to_string(), ok: false, detail },
+    };
+    let sources = try_sources(&config.sources, &signals.cancel).await;
+    if let Some(number) = signals.received() {
+        return Exit::Signal(number);
+    }
+    let ok = store.ok && !sources.iter().flat_map(|source| &source.checks).any(Tried::fails);
+    let report = Report { ok, store, proxies: Env::proxies(), sources };
+    if args.json {
+        output::print_json(&report);
+    } else {
+        output::print(&told(&report).join("\n"));
+    }
+    if report.ok { Exit::Fine } else { Exit::Failed }
+}
+
+/// Whether a pass could write to the store. Nothing is left behind, and a process that writes to it goes on.
+fn try_store(path: &Path) -> Result<String, String> {
+    let found = match open_reader(path) {
+        Ok(_) => "can be read and written",
+        Err(StoreError::Missing { .. }) => "is not there yet; the first `chatloom sync` makes it",
+        Err(error) => return Err(error.to_string()),
+    };
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        return Err(StoreError::NoFolder { path: path.to_owned() }.to_string());
+    }
+    let cannot = |what: &Path, error: &std::io::Error| {
+        format!("cannot write to {}: {error}; let this user write there, or set another [store] path", what.display())
+    };
+    if path.exists() {
+        OpenOptions::new().append(true).open(path).map_err(|error| cannot(path, &error))?;
+    }
+    // SQLite and the lock put files of their own beside the store.
+    let trial = folder.join(format!(".chatloom-check-{}", std::process::id()));
+    OpenOptions::new().write(true).create_new(true).open(&trial).map_err(|error| cannot(folder, &error))?;
+    std::fs::remove_file(&trial).map_err(|error| cannot(folder, &error))?;
+    Ok(found.to_owned())
+}
+
+/// Tries every enabled source, side by side.
+async fn try_sources(configured: &[SourceConfig], cancel: &CancellationToken) -> Vec<SourceReport> {
+    let mut reports: Vec<SourceReport> = configured
+        .iter()
+        .map(|source| SourceReport {
+            name: source.name.clone(),
+            provider: source.kind().as_str(),
+            base_url: source.base_url.to_string(),
+            enabled: source.enabled,
+            checks: Vec::new(),
+        })
+        .collect();
+    let enabled: Vec<&SourceConfig> = configured.iter().filter(|source| source.enabled).collect();
+    let mut waiting: Vec<&str> = enabled.iter().map(|source| source.name.as_str()).collect();
+    let mut tries = JoinSet::new();
+    for (built, source) in build_sources(&enabled, HashMap::new(), cancel).into_iter().zip(&enabled) {
+        let name = source.name.clone();
+        tries.spawn(async move {
+            let checks = match built {
+                Ok(source) => Arc::clone(&source.provider).check().await,
+                Err(error) => {
+                    let what = "settings".to_owned();
+                    vec![Checked { what, result: Err(error.problem), optional: false }]
+                }
+            };
+            (name, checks)
+        });
+    }
+    let spinner = progress::spinner(String::new());
+    spinner.set_message(format!("checking {}", waiting.join(", ")));
+    while let Some(joined) = tries.join_next().await {
+        let Ok((name, checks)) = joined else { continue };
+        waiting.retain(|source| *source != name);
+        spinner.set_message(format!("checking {}", waiting.join(", ")));
+        if let Some(report) = reports.iter_mut().find(|report| report.name == name) {
+            report.checks = checks.into_iter().map(Tried::from).collect();
+        }
+    }
+    spinner.finish_and_clear();
+    // A try that ended without a word is no success.
+    for report in reports.iter_mut().filter(|report| report.enabled && report.checks.is_empty()) {
+        let detail = "the check ended badly; run it again with CHATLOOM_LOG=chatloom=debug".to_owned();
+        report.checks.push(Tried { what: "source".to_owned(), ok: false, optional: false, detail });
+    }
+    reports
+}
+
+/// The report for people: one line per try, and what to do next.
+fn told(report: &Report) -> Vec<String> {
+    let tries = || report.sources.iter().flat_map(|source| &source.checks);
+    let whats = tries().map(|tried| tried.what.as_str()).chain(["store"]);
+    let width = whats.map(|what| what.chars().count()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    let store = &report.store;
+    // What went wrong names the file by itself.
+    let detail = if store.ok { format!("{} {}", store.path, store.detail) } else { store.detail.clone() };
+    let tried = Tried { what: "store".to_owned(), ok: store.ok, optional: false, detail };
+    lines.extend(line(&tried, width));
+    if !report.proxies.is_empty() {
+        let detail = format!("requests go as these environment variables say: {}", report.proxies.join(", "));
+        lines.extend(block("note", "proxy", &detail, width));
+    }
+    for source in &report.sources {
+        lines.push(String::new());
+        if !source.enabled {
+            lines.push(format!("{} ({}): disabled, not tried", source.name, source.provider));
+            continue;
+        }
+        lines.push(format!("{} ({}), {}", source.name, source.provider, source.base_url));
+        lines.extend(source.checks.iter().flat_map(|tried| line(tried, width)));
+    }
+    lines.push(String::new());
+    let failed = tries().filter(|tried| tried.fails()).count() + usize::from(!store.ok);
+    let failed = i64::try_from(failed).unwrap_or(i64::MAX);
+    lines.push(if report.sources.iter().all(|source| !source.enabled) {
+        "No source is enabled: add a [[sources]] table to the configuration (`chatloom init` shows how).".to_owned()
+    } else if failed > 0 {
+        format!("{} to put right; then run `chatloom check` again.", count(failed, "thing", "things"))
+    } else {
+        "All is well: `chatloom sync` reads everything once.".to_owned()
+    });
+    lines
+}
+
+fn line(tried: &Tried, width: usize) -> Vec<String> {
+    let state = match (tried.ok, tried.optional) {
+        (true, _) => "ok",
+        (false, true) => "warn",
+        (false, false) => "FAIL",
+    };
+    block(state, &tried.what, &tried.detail, width)
+}
+
+/// State, what was tried, and the outcome, whose further lines stand below its first.
+fn block(state: &str, what: &str, outcome: &str, width: usize) -> Vec<String> {
+    let indent = format!("  {state:4}  {:width$}  ", tame_line(what));
+    let room = WIDTH.saturating_sub(indent.chars().count()).max(40);
+    let blank = " ".repeat(indent.chars().count());
+    let lines = wrap(&tame_line(outcome), room);
+    let lines = lines.iter().enumerate().map(|(at, text)| format!("{}{text}", if at == 0 { &indent } else { &blank }));
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(what: &str, ok: bool, optional: bool, detail: &str) -> Tried {
+        Tried { what: what.to_owned(), ok, optional, detail: detail.to_owned() }
+    }
+
+    fn source(name: &str, enabled: bool, checks: Vec<Tried>) -> SourceReport {
+        let (name, base_url) = (name.to_owned(), "https://api.example.test/".to_owned());
+        SourceReport { name, provider: "zaia", base_url, enabled, checks }
+    }
+
+    #[test]
+    fn one_line_per_try_and_what_to_do() {
+        let refused =
+            "/api/v1/chats: the provider refused the key (401); make a key in the workspace settings, api keys section";
+        let report = Report {
+            ok: false,
+            store: StoreReport {
+                path: "chatloom.db".to_owned(),
+                ok: true,
+                detail: "can be read and written".to_owned(),
+            },
+            proxies: vec!["HTTPS_PROXY".to_owned()],
+            sources: vec![
+                source("agents", true, vec![tried("key", false, false, refused)]),
+                source(
+                    "more",
+                    true,
+                    vec![
+                        tried("key", true, false, "accepted"),
+                        tried("external-users", false, true, "no names\u{1b}[0m"),
+                    ],
+                ),
+                source("old", false, Vec::new()),
+            ],
+        };
+        let expected = "  ok    store           chatloom.db can be read and written
+  note  proxy           requests go as these environment variables say: HTTPS_PROXY
+
+agents (zaia), https://api.example.test/
+  FAIL  key             /api/v1/chats: the provider refused the key (401); make a key in the
+                        workspace settings, api keys section
+
+more (zaia), https://api.example.test/
+  ok    key             accepted
+  warn  external-users  no names\u{fffd}[0m
+
+old (zaia): disabled, not tried
+
+1 thing to put right; then run `chatloom check` again.";
+        assert_eq!(told(&report).join("\n"), expected);
+    }
+
+    #[tokio::test]
+    async fn every_enabled_source_is_tried_and_the_others_are_listed() {
+        let sites = crate::cli::demo::site::Sites::start(1_772_355_600_000).await.unwrap();
+        let mut sources = sites.sources().unwrap();
+        sites.directory.world().forbid("/api/v2/user/get");
+        sites.agents.world().data.key = "another".to_owned();
+        sources.push(SourceConfig { name: "old".to_owned(), enabled: false, ..sources[2].clone() });
+        let tried = try_sources(&sources, &CancellationToken::new()).await;
+        let names: Vec<(&str, bool)> = tried.iter().map(|source| (source.name.as_str(), source.enabled)).collect();
+        assert_eq!(names, [("directory", true), ("agents", true), ("bots", true), ("old", false)]);
+        let [directory, agents, bots, old] = tried.as_slice() else { panic!("four sources") };
+        assert!(directory.checks.iter().any(|tried| !tried.ok && tried.optional), "{directory:?}");
+        assert!(!directory.checks.iter().any(Tried::fails), "{directory:?}");
+        assert!(agents.checks.iter().any(Tried::fails) && agents.checks[0].detail.contains("401"), "{agents:?}");
+        assert!(!bots.checks.is_empty() && bots.checks.iter().all(|tried| tried.ok), "{bots:?}");
+        assert!(old.checks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_check_that_is_told_to_stop_ends() {
+        let sites = crate::cli::demo::site::Sites::start(1_772_355_600_000).await.unwrap();
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        let tried = try_sources(&sites.sources().unwrap(), &stopped).await;
+        assert!(tried.iter().all(|source| source.checks.iter().any(Tried::fails)), "{tried:?}");
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_yet_is_tried_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(try_store(&folder.path().join("new.db")).unwrap().contains("not there yet"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(try_store(&folder.path().join("no/such/new.db")).unwrap_err().contains("folder"));
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_no_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.txt");
+        std::fs::write(&path, "mine").unwrap();
+        assert!(try_store(&path).unwrap_err().contains("not a chatloom store"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    }
 }

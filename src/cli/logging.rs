@@ -9,14 +9,22 @@ use crate::config;
 
 /// Starts logging. On a terminal the progress bar already tells what goes well, so only warnings are shown.
 pub(super) fn start() {
+    begin(if std::io::stderr().is_terminal() { "chatloom=warn" } else { "chatloom=info" });
+}
+
+/// Starts logging for a command that tells what goes well by itself.
+pub(super) fn start_quietly() {
+    begin("chatloom=warn");
+}
+
+fn begin(usual: &str) {
     let terminal = std::io::stderr().is_terminal();
-    let usual = if terminal { "chatloom=warn" } else { "chatloom=info" };
     let filter = config::log_filter()
         .and_then(|filter| EnvFilter::try_new(filter).ok())
         .unwrap_or_else(|| EnvFilter::new(usual));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(super::progress::stderr)
         .with_ansi(terminal && !config::no_color())
         .with_target(false)
         .finish();

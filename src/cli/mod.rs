@@ -14,6 +14,7 @@ mod show;
 mod signals;
 mod status;
 mod sync;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -114,11 +115,11 @@ async fn run(args: Args) -> Exit {
             Ok(config) => backfill::run(backfill, &config).await,
             Err(exit) => exit,
         },
-        Command::Status(status) => match load(args.config.as_deref()) {
+        Command::Status(status) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => status::run(&status, &config),
             Err(exit) => exit,
         },
-        Command::Show(show) => match load(args.config.as_deref()) {
+        Command::Show(show) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => show::run(&show, &config),
             Err(exit) => exit,
         },
@@ -128,6 +129,14 @@ async fn run(args: Args) -> Exit {
 /// Loads the configuration, or says everything that is wrong with it.
 fn load(explicit: Option<&std::path::Path>) -> Result<Config, Exit> {
     config::load(explicit).map_err(|problems| {
+        output::complain(&problems.to_string());
+        Exit::Usage
+    })
+}
+
+/// The same for commands that only read the store: they work where no key is at hand.
+fn load_without_keys(explicit: Option<&std::path::Path>) -> Result<Config, Exit> {
+    config::load_without_keys(explicit).map_err(|problems| {
         output::complain(&problems.to_string());
         Exit::Usage
     })

@@ -19,6 +19,8 @@ pub(super) struct Around<'a> {
     pub(super) folder: &'a Path,
     /// The current folder.
     pub(super) cwd: &'a Path,
+    /// Whether keys and tokens are read. Whoever only reads the store needs none of them.
+    pub(super) keys: bool,
 }
 
 /// Gives the shapes their meaning. `None` only if a problem was added.
@@ -66,11 +68,11 @@ fn store_path(written: &str, around: &Around<'_>, from_env: bool) -> Result<Path
 
 fn check_http(http: &file::Http, around: &Around<'_>, findings: &mut Findings) -> Option<HttpListen> {
     let listen = findings.take("http.listen", listen(http.listen.as_deref().unwrap_or("127.0.0.1:8787")));
-    let token = http.token_file.as_ref().map(|written| {
+    let token = http.token_file.as_ref().filter(|_| around.keys).map(|written| {
         let read = secret::from_file(written, around.folder, around.env);
         findings.take("http.token_file", read).map(|(token, _)| token)
     });
-    if token.is_none() && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
+    if http.token_file.is_none() && listen.is_some_and(|listen| !listen.ip().is_loopback()) {
         let complaint = Complaint::new("is missing: `listen` can be reached from other machines")
             .suggest("name a file that holds a token, or listen on 127.0.0.1");
         findings.missing("http.token_file", complaint);

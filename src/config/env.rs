@@ -21,6 +21,19 @@ impl Env {
         Self { variables: pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
     }
 
+    /// Names of this process's variables that send requests through a proxy. Never their values: a proxy's address
+    /// may carry a password.
+    #[must_use]
+    pub fn proxies() -> Vec<String> {
+        Self::process().named_proxies()
+    }
+
+    fn named_proxies(&self) -> Vec<String> {
+        const NAMES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
+        let both = NAMES.into_iter().flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()]);
+        both.filter(|name| self.get(name).is_some()).collect()
+    }
+
     /// A variable's value; an empty one counts as not set.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
@@ -46,4 +59,19 @@ pub fn log_filter() -> Option<String> {
 #[must_use]
 pub fn no_color() -> bool {
     Env::process().get("NO_COLOR").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_are_told_by_name_alone() {
+        let env = Env::from_pairs([
+            ("https_proxy", "http://user:hunter2@proxy.example.test"),
+            ("NO_PROXY", ""),
+            ("HOME", "/"),
+        ]);
+        assert_eq!(env.named_proxies(), ["https_proxy"]);
+    }
 }

@@ -29,6 +29,16 @@ pub fn load(explicit: Option<&Path>) -> Result<Config, Problems> {
     load_with(explicit, &Env::process(), Path::new(""))
 }
 
+/// The configuration for a command that only reads the store: no key is read, so none need be at hand.
+///
+/// # Errors
+/// Every problem that was found, together.
+pub fn load_without_keys(explicit: Option<&Path>) -> Result<Config, Problems> {
+    let (env, cwd) = (Env::process(), Path::new(""));
+    let path = find(explicit, &env, cwd, Path::new(SYSTEM_FILE))?;
+    parse_with(&read(&path)?, &path, &env, cwd, false)
+}
+
 /// [`load`] with an environment and a current folder of the caller's choosing.
 ///
 /// # Errors
@@ -41,6 +51,10 @@ pub fn load_with(explicit: Option<&Path>, env: &Env, cwd: &Path) -> Result<Confi
 
 /// The text of a file at `path`, layered and checked.
 pub(super) fn parse(text: &str, path: &Path, env: &Env, cwd: &Path) -> Result<Config, Problems> {
+    parse_with(text, path, env, cwd, true)
+}
+
+fn parse_with(text: &str, path: &Path, env: &Env, cwd: &Path, keys: bool) -> Result<Config, Problems> {
     let written = File::from_str(text, FileFormat::Toml)
         .collect()
         .map_err(|error| problem(path, Complaint::new(syntax(&error))))?;
@@ -58,7 +72,7 @@ pub(super) fn parse(text: &str, path: &Path, env: &Env, cwd: &Path) -> Result<Co
         return Err(problem(path, Complaint::new("the configuration does not fit together")));
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let config = check::check(shapes, path, &check::Around { env, folder, cwd }, &mut findings);
+    let config = check::check(shapes, path, &check::Around { env, folder, cwd, keys }, &mut findings);
     findings.finish()?;
     config.ok_or_else(|| problem(path, Complaint::new("the configuration does not fit together")))
 }

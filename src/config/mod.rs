@@ -31,7 +31,7 @@ mod walk;
 
 pub use env::{Env, log_filter, no_color};
 pub use init::{DEFAULT_TOML, InitError, init, init_target};
-pub use load::{load, load_with};
+pub use load::{load, load_with, load_without_keys};
 pub use problem::{Problem, Problems};
 pub use settings::{
     Config, HttpListen, KeyOrigin, Pagination, ProviderSettings, Reporting, Schedule, SitegptApi, SourceConfig,

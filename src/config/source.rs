@@ -191,7 +191,7 @@ impl Checker<'_> {
             self.findings.add(&self.path(second), complaint.suggest("keep the one that counts"));
             return None;
         }
-        if !enabled {
+        if !enabled || !around.keys {
             return Some((SecretString::from(""), KeyOrigin::Unread));
         }
         if let Some(inline) = &shape.api_key {

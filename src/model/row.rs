@@ -88,6 +88,8 @@ pub struct ConversationRow {
     pub contact: Patch<String>,
     /// External ids of the humans who answer (Brilliant Directories responders). `Set` replaces the whole list.
     pub agents: Patch<Vec<String>>,
+    /// Further contacts, where a provider names several owners. Replaced together with `agents`.
+    pub other_contacts: Vec<String>,
     pub status: Patch<ConversationStatus>,
     pub title: Patch<String>,
     pub page_url: Patch<String>,

@@ -189,6 +189,8 @@ pub struct Job {
     pub reported_last_ms: Option<i64>,
     /// The conversation's stored messages, to see whether a fetch brought news worth a closer look.
     pub stored_messages: i64,
+    /// A complete reading of the list did not show it: it may have been removed without its messages saying so.
+    pub unlisted: bool,
 }
 
 /// What a conversation fetch brought.

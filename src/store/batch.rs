@@ -17,6 +17,8 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// Where each stream that moved stands now, as JSON.
     pub cursors: Vec<(StreamKey, String)>,
+    /// Forget this cursor.
+    pub drop_cursor: Option<StreamKey>,
     /// Forget the cursors whose scope ends so (a ranged backfill that is done).
     pub drop_cursors_marked: Option<String>,
     /// What was learnt about the provider's API.
@@ -25,6 +27,10 @@ pub struct Batch {
     pub usage: UsageNow,
     /// A conversation whose messages are all here.
     pub fetched: Option<FetchMark>,
+    /// The stretch of ids that this page of a sweep holds whole.
+    pub stretch: Option<Stretch>,
+    /// A sweep begins or ends with this batch.
+    pub sweep: Option<SweepPoint>,
     /// Make every conversation of the source stale.
     pub refetch_all: bool,
     /// Participants that were looked up in vain.
@@ -63,6 +69,29 @@ pub struct FetchMark {
     pub incomplete: Option<&'static str>,
     /// The provider does not have the conversation any more.
     pub gone: bool,
+    /// External ids of all messages that the fetch brought, where it brought the conversation whole and every record
+    /// of it could be read.
+    pub present: Option<std::collections::HashSet<String>>,
+}
+
+/// What a page of a sweep along numeric ids proves: which ids of a stretch are there.
+#[derive(Debug, Clone)]
+pub struct Stretch {
+    /// The stream that the raw records are kept under.
+    pub stream: &'static str,
+    /// The page holds every row with a greater id (`None`: from the first) …
+    pub after: Option<i64>,
+    /// … up to this one (`None`: to the end).
+    pub up_to: Option<i64>,
+}
+
+/// Where a sweep along numeric ids begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepPoint {
+    /// A sweep of this stream begins anew: what an earlier, unfinished one found is forgotten.
+    Begin(&'static str),
+    /// It reached the end, having met this many rows: what it did not meet is missing once more.
+    End(&'static str),
 }
 
 /// How rows of one kind fared.

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::batch::{Batch, Counts, Record};
+use super::batch::{Batch, Counts, Record, SweepPoint};
 use super::message::Roles;
 use super::{Committed, StoreError};
 use crate::model::Row;
@@ -21,6 +21,8 @@ pub(super) struct Tx<'c> {
     pub(super) participants: HashMap<String, i64>,
     pub(super) channels: HashMap<String, i64>,
     pub(super) roles: HashMap<i64, Roles>,
+    /// The conversation or message that the record under way made.
+    pub(super) made: Option<i64>,
     /// Newest message time per conversation touched.
     pub(super) newest: HashMap<i64, i64>,
 }
@@ -30,6 +32,17 @@ impl Tx<'_> {
     pub(super) fn next_rev(&mut self) -> i64 {
         self.rev += 1;
         self.rev
+    }
+
+    /// Takes back the number that was just given, since nothing was changed with it.
+    pub(super) fn give_back_rev(&mut self) {
+        self.rev -= 1;
+    }
+
+    /// The row id behind an external id of this source, by a query of the shape
+    /// `SELECT id … WHERE source_id = ?1 AND external_id = ?2`.
+    pub(super) fn id_of(&self, query: &str, external_id: &str) -> rusqlite::Result<Option<i64>> {
+        self.conn.prepare_cached(query)?.query_row(params![self.source_id, external_id], |row| row.get(0)).optional()
     }
 
     /// Whether a row that stands at `rev` was already counted as inserted or updated by this run.
@@ -56,6 +69,7 @@ pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, Store
         participants: HashMap::new(),
         channels: HashMap::new(),
         roles: HashMap::new(),
+        made: None,
         newest: HashMap::new(),
     };
     tx.apply(batch).map_err(StoreError::sql(doing))?;
@@ -80,6 +94,15 @@ impl Tx<'_> {
             self.channel_missed(channel)?;
         }
         self.settle_last_messages()?;
+        if let Some(SweepPoint::Begin(stream)) = batch.sweep {
+            self.begin_sweep(stream)?;
+        }
+        if let Some(stretch) = &batch.stretch {
+            self.note_absent(stretch, batch)?;
+        }
+        if let Some(SweepPoint::End(stream)) = batch.sweep {
+            self.end_sweep(stream)?;
+        }
         if let Some(mark) = &batch.fetched {
             self.fetched(mark)?;
         }
@@ -95,6 +118,11 @@ impl Tx<'_> {
                      WHERE cursor <> excluded.cursor",
                 )?
                 .execute(params![self.source_id, key.stream, key.scope, cursor, self.now_ms])?;
+        }
+        if let Some(key) = &batch.drop_cursor {
+            self.conn
+                .prepare_cached("DELETE FROM cursors WHERE source_id = ?1 AND stream = ?2 AND scope = ?3")?
+                .execute(params![self.source_id, key.stream, key.scope])?;
         }
         if let Some(mark) = &batch.drop_cursors_marked {
             self.conn
@@ -123,7 +151,9 @@ impl Tx<'_> {
             Ok(rows) => rows,
             Err(reject) => return self.dead_letter(record, reject),
         };
-        if self.keep_raw(record)? || record.again {
+        let state = self.raw_state(record)?;
+        if record.again || state.as_ref().is_none_or(|state| !state.same) {
+            self.made = None;
             for row in rows {
                 match row {
                     Row::Channel(row) => self.channel(row)?,
@@ -132,6 +162,9 @@ impl Tx<'_> {
                     Row::Conversation(row) => self.conversation(row)?,
                     Row::Message(row) => self.message(row)?,
                 }
+            }
+            if let Some(state) = &state {
+                self.keep_raw(record, state, self.made)?;
             }
             self.resolve_letters(record)?;
         } else {

@@ -1,5 +1,7 @@
 //! Conversations: what several records say about one row, merged; and which are stale.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension as _, Row as SqlRow, params};
 
 use super::batch::FetchMark;
@@ -80,11 +82,8 @@ impl Tx<'_> {
         if let Some(id) = self.conversations.get(external_id) {
             return Ok(*id);
         }
-        let found: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT id FROM conversations WHERE source_id = ?1 AND external_id = ?2")?
-            .query_row(params![self.source_id, external_id], |row| row.get(0))
-            .optional()?;
+        let found =
+            self.id_of("SELECT id FROM conversations WHERE source_id = ?1 AND external_id = ?2", external_id)?;
         let id = match found {
             Some(id) => id,
             None => {
@@ -144,7 +143,8 @@ impl Tx<'_> {
             }
         };
         self.conversations.insert(row.external_id.clone(), id);
-        let agents_changed = self.agents(id, &row.agents)?;
+        self.made = Some(id);
+        let agents_changed = self.roles_of(id, row)?;
         if agents_changed || after.contact != before.contact {
             self.reassign_authors(id)?;
         }
@@ -251,35 +251,39 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn agents(&mut self, conversation: i64, agents: &Patch<Vec<String>>) -> rusqlite::Result<bool> {
-        let wanted = match agents {
+    /// Replaces who else has a role in a conversation. A contact stays one, even if named among those who answer.
+    fn roles_of(&mut self, conversation: i64, row: &ConversationRow) -> rusqlite::Result<bool> {
+        let agents: &[String] = match &row.agents {
             Patch::Keep => return Ok(false),
-            Patch::Clear => Vec::new(),
-            Patch::Set(agents) => agents.clone(),
+            Patch::Clear => &[],
+            Patch::Set(agents) => agents,
         };
-        let mut wanted_ids = Vec::with_capacity(wanted.len());
-        for external_id in &wanted {
-            wanted_ids.push(self.participant_in_role(external_id, ParticipantKind::Agent)?);
+        let mut wanted = BTreeMap::new();
+        for external_id in agents {
+            wanted.insert(self.participant_in_role(external_id, ParticipantKind::Agent)?, "agent");
         }
-        wanted_ids.sort_unstable();
-        wanted_ids.dedup();
-        let stored: Vec<i64> = self
+        for external_id in &row.other_contacts {
+            wanted.insert(self.participant_in_role(external_id, ParticipantKind::Contact)?, "contact");
+        }
+        let stored: Vec<(i64, String)> = self
             .conn
             .prepare_cached(
-                "SELECT participant_id FROM conversation_agents WHERE conversation_id = ?1 ORDER BY participant_id",
+                "SELECT participant_id, role FROM conversation_roles WHERE conversation_id = ?1 ORDER BY participant_id",
             )?
-            .query_map([conversation], |row| row.get(0))?
+            .query_map([conversation], |found| Ok((found.get(0)?, found.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
-        if stored == wanted_ids {
+        if stored.iter().map(|(id, role)| (*id, role.as_str())).eq(wanted.iter().map(|(id, role)| (*id, *role))) {
             return Ok(false);
         }
         self.conn
-            .prepare_cached("DELETE FROM conversation_agents WHERE conversation_id = ?1")?
+            .prepare_cached("DELETE FROM conversation_roles WHERE conversation_id = ?1")?
             .execute([conversation])?;
-        for id in wanted_ids {
+        for (id, role) in wanted {
             self.conn
-                .prepare_cached("INSERT INTO conversation_agents (conversation_id, participant_id) VALUES (?1, ?2)")?
-                .execute(params![conversation, id])?;
+                .prepare_cached(
+                    "INSERT INTO conversation_roles (conversation_id, participant_id, role) VALUES (?1, ?2, ?3)",
+                )?
+                .execute(params![conversation, id, role])?;
         }
         Ok(true)
     }
@@ -333,9 +337,21 @@ impl Tx<'_> {
         self.conn
             .prepare_cached(
                 "UPDATE conversations SET fetched_fingerprint = ?2, complete = ?3, incomplete_reason = ?4,
-                 deleted_at_ms = ?5, deleted_reason = ?6, rev = ?7 WHERE id = ?1",
+                 deleted_at_ms = ?5, deleted_reason = ?6, rev = ?7, fetched_at_ms = ?8 WHERE id = ?1",
             )?
-            .execute(params![stored.id, mark.fingerprint, complete, reason, deleted, deleted_reason, rev])?;
+            .execute(params![
+                stored.id,
+                mark.fingerprint,
+                complete,
+                reason,
+                deleted,
+                deleted_reason,
+                rev,
+                self.now_ms
+            ])?;
+        if let Some(present) = mark.present.as_ref().filter(|_| complete && !mark.gone) {
+            self.missing_messages(stored.id, present)?;
+        }
         if mark.gone {
             // Should its list row come back as it was, it must be looked at again.
             self.conn

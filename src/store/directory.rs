@@ -21,11 +21,7 @@ impl Tx<'_> {
         if let Some(id) = self.channels.get(external_id) {
             return Ok(*id);
         }
-        let found: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT id FROM channels WHERE source_id = ?1 AND external_id = ?2")?
-            .query_row(params![self.source_id, external_id], |row| row.get(0))
-            .optional()?;
+        let found = self.id_of("SELECT id FROM channels WHERE source_id = ?1 AND external_id = ?2", external_id)?;
         let id = match found {
             Some(id) => id,
             None => {
@@ -75,11 +71,7 @@ impl Tx<'_> {
         if let Some(id) = self.participants.get(external_id) {
             return Ok(*id);
         }
-        let found: Option<i64> = self
-            .conn
-            .prepare_cached("SELECT id FROM participants WHERE source_id = ?1 AND external_id = ?2")?
-            .query_row(params![self.source_id, external_id], |row| row.get(0))
-            .optional()?;
+        let found = self.id_of("SELECT id FROM participants WHERE source_id = ?1 AND external_id = ?2", external_id)?;
         let id = match found {
             Some(id) => id,
             None => {

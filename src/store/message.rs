@@ -1,6 +1,6 @@
 //! Messages: guarded upsert, revisions, and who wrote them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -11,7 +11,17 @@ use crate::model::{AuthorKind, MessageRow};
 #[derive(Debug, Default, Clone)]
 pub(super) struct Roles {
     contact: Option<i64>,
-    agents: HashSet<i64>,
+    others: HashMap<i64, AuthorKind>,
+}
+
+impl Roles {
+    /// The role of a participant, if it has one.
+    fn of(&self, participant: i64) -> Option<AuthorKind> {
+        if self.contact == Some(participant) {
+            return Some(AuthorKind::Contact);
+        }
+        self.others.get(&participant).copied()
+    }
 }
 
 /// Values of `messages.author_rule`.
@@ -41,6 +51,7 @@ impl Tx<'_> {
         }
         let stored = self.stored_message(conversation, &row.external_id)?;
         let hash = row.content_hash();
+        self.made = stored.as_ref().map(|stored| stored.id);
         match stored {
             None => self.insert_message(conversation, row, hash),
             Some(before) if before.version.zip(row.version).is_some_and(|(old, new)| new < old) => {
@@ -87,16 +98,17 @@ impl Tx<'_> {
         let rule = if row.kind_follows_participant { BY_ROLE_OR_KIND } else { BY_ROLE };
         let Some(id) = author else { return Ok((None, AuthorKind::Unknown, rule)) };
         let roles = self.roles(conversation)?;
-        let kind = if roles.contact == Some(id) {
-            AuthorKind::Contact
-        } else if roles.agents.contains(&id) {
-            AuthorKind::Agent
-        } else if rule == BY_ROLE_OR_KIND {
-            self.answering_kind(id)?
-        } else {
-            AuthorKind::Unknown
-        };
+        let kind = self.kind_by_role(&roles, id, rule)?;
         Ok((author, kind, rule))
+    }
+
+    /// By the role in the conversation first, then, where the rule says so, by what the participant is.
+    fn kind_by_role(&self, roles: &Roles, author: i64, rule: i64) -> rusqlite::Result<AuthorKind> {
+        match roles.of(author) {
+            Some(kind) => Ok(kind),
+            None if rule == BY_ROLE_OR_KIND => self.answering_kind(author),
+            None => Ok(AuthorKind::Unknown),
+        }
     }
 
     fn roles(&mut self, conversation: i64) -> rusqlite::Result<Roles> {
@@ -107,12 +119,15 @@ impl Tx<'_> {
             .conn
             .prepare_cached("SELECT contact_id FROM conversations WHERE id = ?1")?
             .query_row([conversation], |row| row.get(0))?;
-        let agents = self
+        let others = self
             .conn
-            .prepare_cached("SELECT participant_id FROM conversation_agents WHERE conversation_id = ?1")?
-            .query_map([conversation], |row| row.get(0))?
+            .prepare_cached("SELECT participant_id, role FROM conversation_roles WHERE conversation_id = ?1")?
+            .query_map([conversation], |row| {
+                let role: String = row.get(1)?;
+                Ok((row.get(0)?, AuthorKind::parse(&role).unwrap_or(AuthorKind::Unknown)))
+            })?
             .collect::<rusqlite::Result<_>>()?;
-        let roles = Roles { contact, agents };
+        let roles = Roles { contact, others };
         self.roles.insert(conversation, roles.clone());
         Ok(roles)
     }
@@ -162,6 +177,7 @@ impl Tx<'_> {
                 rev
             ])?;
         self.parts(id, row)?;
+        self.made = Some(id);
         self.counts.messages.inserted += 1;
         Ok(())
     }
@@ -190,7 +206,8 @@ impl Tx<'_> {
                 "UPDATE messages SET author_id = ?2, author_kind = ?3, author_rule = ?4, kind = ?5, event = ?6, seq = ?7,
                  sent_at_ms = ?8, body_text = ?9, body_html = ?10, read = ?11, reaction = ?12, model = ?13,
                  thread_external_id = ?14, version = ?15, content_hash = ?16, rev = ?17,
-                 edited_at_ms = coalesce(?18, edited_at_ms), deleted_at_ms = NULL WHERE id = ?1",
+                 edited_at_ms = coalesce(?18, edited_at_ms), deleted_at_ms = NULL, deleted_reason = NULL, missed = 0
+                 WHERE id = ?1",
             )?
             .execute(params![
                 before.id,
@@ -261,15 +278,7 @@ impl Tx<'_> {
             .query_map([conversation], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
             .collect::<rusqlite::Result<_>>()?;
         for (id, author, rule, before) in by_role {
-            let kind = if roles.contact == Some(author) {
-                AuthorKind::Contact
-            } else if roles.agents.contains(&author) {
-                AuthorKind::Agent
-            } else if rule == BY_ROLE_OR_KIND {
-                self.answering_kind(author)?
-            } else {
-                AuthorKind::Unknown
-            };
+            let kind = self.kind_by_role(&roles, author, rule)?;
             if kind.as_str() != before {
                 self.set_author_kind(id, kind.as_str())?;
             }

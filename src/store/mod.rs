@@ -20,16 +20,19 @@ mod raw;
 mod run;
 mod schema;
 mod status;
+mod sweep;
+#[cfg(test)]
+mod tests;
 mod work;
 mod writer;
 
-pub use batch::{Batch, Committed, Counts, FetchMark, Record, RowCounts, UsageNow};
+pub use batch::{Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
 pub use error::StoreError;
 pub use lock::StoreLock;
 pub use open::open_reader;
 pub use query::{ConversationHead, Line, TranscriptError, find_conversation, transcript};
 pub use run::{RunMode, RunStatus, SourceRow};
 pub use schema::SCHEMA_VERSION;
-pub use status::{Configured, SourceStatus, StatusReport, StreamStatus, status};
+pub use status::{Configured, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
 pub use work::{StaleConversation, UnknownIds};
 pub use writer::{Store, WriterThread};

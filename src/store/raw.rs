@@ -12,12 +12,19 @@ const ZSTD_LEVEL: i32 = 3;
 /// Below this, compression gains nothing.
 const SMALLEST_COMPRESSED: usize = 256;
 
+/// What is stored of a raw record already.
+pub(super) struct RawState {
+    id: Option<i64>,
+    hash: i64,
+    /// The very same record is stored: its rows need no look.
+    pub(super) same: bool,
+}
+
 impl Tx<'_> {
-    /// Stores a record's raw form. `false` when the very same record is stored already: then its rows need no look.
-    pub(super) fn keep_raw(&self, record: &Record) -> rusqlite::Result<bool> {
-        let Some(external_id) = record.raw.id.as_deref() else { return Ok(true) };
-        let json = record.raw.json.get();
-        let hash = Hasher::of_bytes(json.as_bytes());
+    /// Looks a record's raw form up. `None` for one without an id, which cannot be kept.
+    pub(super) fn raw_state(&self, record: &Record) -> rusqlite::Result<Option<RawState>> {
+        let Some(external_id) = record.raw.id.as_deref() else { return Ok(None) };
+        let hash = Hasher::of_bytes(record.raw.json.get().as_bytes());
         let stored: Option<(i64, Option<i64>)> = self
             .conn
             .prepare_cached(
@@ -25,37 +32,43 @@ impl Tx<'_> {
             )?
             .query_row(params![self.source_id, record.stream, external_id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        if stored.is_some_and(|(_, before)| before == Some(hash)) {
-            return Ok(false);
-        }
-        let (codec, body) = compress(json);
-        match stored {
-            Some((id, _)) => self
+        let same = stored.is_some_and(|(_, before)| before == Some(hash));
+        Ok(Some(RawState { id: stored.map(|(id, _)| id), hash, same }))
+    }
+
+    /// Stores a record's raw form, with the row it made.
+    pub(super) fn keep_raw(&self, record: &Record, state: &RawState, row_id: Option<i64>) -> rusqlite::Result<()> {
+        let raw = &record.raw;
+        let (codec, body) = compress(raw.json.get());
+        match state.id {
+            Some(id) => self
                 .conn
                 .prepare_cached(
-                    "UPDATE raw_records SET parent = ?2, seq = ?3, hash = ?4, codec = ?5, body = ?6, observed_at_ms = ?7
-                     WHERE id = ?1",
+                    "UPDATE raw_records SET parent = ?2, seq = ?3, hash = ?4, codec = ?5, body = ?6, observed_at_ms = ?7,
+                     row_id = coalesce(?8, row_id) WHERE id = ?1",
                 )?
-                .execute(params![id, record.raw.parent, record.raw.seq, hash, codec, body, self.now_ms])?,
+                .execute(params![id, raw.parent, raw.seq, state.hash, codec, body, self.now_ms, row_id])?,
             None => self
                 .conn
                 .prepare_cached(
-                    "INSERT INTO raw_records (source_id, stream, external_id, parent, seq, hash, codec, body, observed_at_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                    "INSERT INTO raw_records (source_id, stream, external_id, id_number, row_id, parent, seq, hash, codec,
+                     body, observed_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 )?
                 .execute(params![
                     self.source_id,
                     record.stream,
-                    external_id,
-                    record.raw.parent,
-                    record.raw.seq,
-                    hash,
+                    raw.id,
+                    raw.id.as_deref().and_then(|id| id.parse::<i64>().ok()),
+                    row_id,
+                    raw.parent,
+                    raw.seq,
+                    state.hash,
                     codec,
                     body,
                     self.now_ms
                 ])?,
         };
-        Ok(true)
+        Ok(())
     }
 }
 

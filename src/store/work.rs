@@ -80,6 +80,26 @@ pub(super) fn unknown(conn: &Connection, source_id: i64, retry_before_ms: i64) -
     Ok(UnknownIds { participants, channels })
 }
 
+/// Makes conversations stale whose messages were not looked at for long: votes and edits deep in a conversation leave
+/// its list row as it was. The longer a conversation rests, the seldomer: a quarter of its rest, from six hours to a
+/// week. A twentieth of the conversations at most, the longest waiting first, so that no pass is swamped.
+pub(super) fn mark_due(conn: &Connection, source_id: i64, now_ms: i64) -> rusqlite::Result<usize> {
+    conn.execute(
+        "UPDATE conversations SET fetched_fingerprint = NULL WHERE id IN (
+           SELECT id FROM conversations
+           WHERE source_id = ?1 AND list_fingerprint IS NOT NULL AND deleted_at_ms IS NULL
+             AND fetched_at_ms < ?2 - max(21600000, min(604800000, (?2 - coalesce(last_message_at_ms, 0)) / 4))
+           ORDER BY fetched_at_ms
+           LIMIT max(20, (SELECT count(*) / 20 FROM conversations WHERE source_id = ?1)))",
+        params![source_id, now_ms],
+    )
+}
+
+/// The newest modification time of a source's conversations.
+pub(super) fn newest_update(conn: &Connection, source_id: i64) -> rusqlite::Result<Option<i64>> {
+    conn.query_row("SELECT max(updated_at_ms) FROM conversations WHERE source_id = ?1", [source_id], |row| row.get(0))
+}
+
 /// Where a stream stands, as JSON.
 pub(super) fn cursor(conn: &Connection, source_id: i64, key: &StreamKey) -> rusqlite::Result<Option<String>> {
     conn.prepare_cached("SELECT cursor FROM cursors WHERE source_id = ?1 AND stream = ?2 AND scope = ?3")?

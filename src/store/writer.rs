@@ -157,6 +157,23 @@ impl Store {
         self.on_writer("ending a run", move |conn| run::finish(conn, &end)).await
     }
 
+    /// Makes conversations stale that were not looked at for long; returns how many.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn mark_due(&self, source_id: i64, now_ms: i64) -> Result<usize, StoreError> {
+        self.on_writer("choosing conversations to look at again", move |conn| work::mark_due(conn, source_id, now_ms))
+            .await
+    }
+
+    /// The newest modification time of a source's conversations, in milliseconds.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn newest_update(&self, source_id: i64) -> Result<Option<i64>, StoreError> {
+        self.on_writer("reading the newest change", move |conn| work::newest_update(conn, source_id)).await
+    }
+
     /// Where a stream stands, as JSON.
     ///
     /// # Errors

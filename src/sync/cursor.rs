@@ -39,6 +39,9 @@ pub struct FeedCursor {
     pub note: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_at: Option<i64>,
+    /// When the first pass began, until the stream has a watermark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeded_at: Option<i64>,
     /// When the end was last proved by a question without a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probed_at: Option<i64>,

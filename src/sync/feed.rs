@@ -1,5 +1,6 @@
 //! Reading one feed: ask, normalise, commit with the cursor, until its walk is at its end.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::cursor::{FeedCursor, Unit};
@@ -8,6 +9,14 @@ use super::runner::Runner;
 use super::walk::{Broken, Changes, Keyset, Pages, Tokens, Walk, Windows};
 use crate::http::FetchError;
 use crate::provider::{Ask, Feed, Page, Shape};
+use crate::store::{Stretch, SweepPoint};
+
+/// What a page of a sweep along ids proves about deletions.
+#[derive(Default)]
+struct Swept {
+    stretch: Option<Stretch>,
+    begins: Option<SweepPoint>,
+}
 
 /// A time watermark stays this far behind the pass's start: what providers commit late is met again.
 pub(crate) const HOLD_BACK_MS: i64 = 60_000;
@@ -27,8 +36,11 @@ impl Runner {
         cursor.unit = if feed.shape == Shape::Ids { Unit::Id } else { Unit::Ms };
         cursor.lookback_ms = feed.lookback_ms;
         let sweep = feed.complete;
-        let resumed = if sweep { cursor.sweep.take() } else { cursor.walk.take() };
-        let mut walk = resumed.filter(|_| !feed.fans_out).unwrap_or_else(|| self.begin(feed, &cursor));
+        let resumed = if sweep { cursor.sweep.take() } else { cursor.walk.take() }.filter(|_| !feed.fans_out);
+        let mut fresh = resumed.is_none();
+        // What a complete reading shows can be told only if this process saw all of it.
+        let mut listed = (sweep && fresh && feed.shape == Shape::Windows).then(HashSet::new);
+        let mut walk = resumed.unwrap_or_else(|| self.begin(feed, &cursor));
         let began_at = walk.newest();
         let mut limit = feed.page_size;
         let mut ids = Vec::new();
@@ -51,14 +63,20 @@ impl Runner {
                 if feed.fans_out {
                     ids.extend(page.records.iter().filter_map(|record| record.id.clone()));
                 }
+                if let Some(listed) = &mut listed {
+                    listed.extend(page.records.iter().filter_map(|record| record.id.as_deref()).map(short));
+                }
+                let after = walk.newest();
                 let outcome = walk.take(&page, limit);
                 if let Err(broken) = outcome {
                     // The rows are as good as any; only the promise about what lies between them is gone.
-                    self.store_page(feed, page, &mut cursor, None).await?;
+                    self.store_page(feed, page, &mut cursor, None, Swept::default()).await?;
                     walk = self.fall_from(feed, &walk, &mut cursor, &broken)?;
                     continue;
                 }
-                self.store_page(feed, page, &mut cursor, Some(&walk)).await?;
+                let swept = self.swept(feed, &walk, &page, after, walk.ask(limit).is_none(), fresh);
+                fresh = false;
+                self.store_page(feed, page, &mut cursor, Some(&walk), swept).await?;
             }
             match self.doubt(feed, &walk, &cursor, began_at).await? {
                 None => break,
@@ -66,6 +84,9 @@ impl Runner {
             }
         }
         self.finish_feed(feed, &walk, &mut cursor).await?;
+        if listed.as_ref().is_some_and(|listed| !listed.is_empty()) {
+            *self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = listed;
+        }
         self.read_whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(feed.key.stream);
         Ok(ids)
     }
@@ -114,6 +135,20 @@ impl Runner {
         }
     }
 
+    /// What a page of a sweep along ids proves. A row without an id may be any: its page proves nothing.
+    fn swept(&self, feed: &Feed, walk: &Walk, page: &Page, after: Option<i64>, ended: bool, fresh: bool) -> Swept {
+        if !feed.complete || feed.shape != Shape::Ids || !matches!(walk, Walk::Keyset(_)) {
+            return Swept::default();
+        }
+        let stream = self.source.provider.record_stream(feed.key.stream);
+        let every_id = page.records.iter().all(|record| record.key.is_some());
+        let up_to = if ended { None } else { walk.newest() };
+        Swept {
+            stretch: every_id.then_some(Stretch { stream, after, up_to }),
+            begins: fresh.then_some(SweepPoint::Begin(stream)),
+        }
+    }
+
     /// Commits a page together with where the walk stands after it.
     async fn store_page(
         &self,
@@ -121,8 +156,10 @@ impl Runner {
         page: Page,
         cursor: &mut FeedCursor,
         walk: Option<&Walk>,
+        swept: Swept,
     ) -> Result<(), PassError> {
         let mut batch = self.batch();
+        (batch.stretch, batch.sweep) = (swept.stretch, swept.begins);
         batch.records = page
             .records
             .into_iter()
@@ -204,28 +241,55 @@ impl Runner {
             cursor.sweep = None;
         }
         let mut batch = self.batch();
+        if feed.complete && matches!(walk, Walk::Keyset(_)) {
+            batch.sweep = Some(SweepPoint::End(self.source.provider.record_stream(feed.key.stream)));
+        }
         batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         Ok(self.commit(batch).await?)
     }
 
-    /// Gives streams of changes their first watermark, before anything is read: what changes while the history is
-    /// being brought is then met by the next pass.
+    /// Remembers when the first pass began, for streams of changes: what changes while the history is being brought
+    /// must be met afterwards.
     pub(crate) async fn seed_watermarks(&self) -> Result<(), PassError> {
-        let ordinary = crate::provider::Pass { first: false, full: false, since_ms: None };
         let mut batch = self.batch();
-        for feed in self.source.provider.plan(&ordinary) {
-            if feed.shape == Shape::Changes && self.store.cursor(self.source_id, feed.key.clone()).await?.is_none() {
-                let cursor = FeedCursor {
-                    method: "keyset".to_owned(),
-                    watermark: Some(self.started_ms.saturating_sub(HOLD_BACK_MS)),
-                    unit: Unit::Ms,
-                    lookback_ms: feed.lookback_ms,
-                    ..FeedCursor::default()
-                };
-                batch.cursors.push((feed.key.clone(), cursor.to_json()));
+        for (feed, cursor) in self.change_streams().await? {
+            if cursor.watermark.is_none() && cursor.seeded_at.is_none() {
+                let cursor = FeedCursor { seeded_at: Some(self.started_ms), ..cursor };
+                batch.cursors.push((feed.key, cursor.to_json()));
             }
         }
         if batch.cursors.is_empty() { Ok(()) } else { Ok(self.commit(batch).await?) }
+    }
+
+    /// Gives streams of changes their first watermark, once the whole list was read by other means: the newest
+    /// provider time stored, but no later than the time remembered by [`Runner::seed_watermarks`].
+    pub(crate) async fn settle_watermarks(&self) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        for (feed, mut cursor) in self.change_streams().await? {
+            let Some(seeded) = cursor.seeded_at.filter(|_| cursor.watermark.is_none()) else { continue };
+            let newest = self.store.newest_update(self.source_id).await?;
+            cursor.watermark = newest.map(|newest| newest.min(seeded.saturating_sub(HOLD_BACK_MS)));
+            if cursor.watermark.is_some() {
+                cursor.seeded_at = None;
+                batch.cursors.push((feed.key, cursor.to_json()));
+            }
+        }
+        if batch.cursors.is_empty() { Ok(()) } else { Ok(self.commit(batch).await?) }
+    }
+
+    async fn change_streams(&self) -> Result<Vec<(Feed, FeedCursor)>, PassError> {
+        let ordinary = crate::provider::Pass { first: false, full: false, since_ms: None };
+        let mut streams = Vec::new();
+        for feed in self.source.provider.plan(&ordinary) {
+            if feed.shape == Shape::Changes {
+                let stored = self.store.cursor(self.source_id, feed.key.clone()).await?;
+                let mut cursor = FeedCursor::parse(stored.as_deref());
+                "keyset".clone_into(&mut cursor.method);
+                (cursor.unit, cursor.lookback_ms) = (Unit::Ms, feed.lookback_ms);
+                streams.push((feed, cursor));
+            }
+        }
+        Ok(streams)
     }
 }
 
@@ -239,4 +303,8 @@ fn method_of(walk: &Walk) -> &'static str {
 /// Whether a question holds a filter that the provider may not know.
 fn filters(ask: &Ask) -> bool {
     matches!(ask, Ask::After { after: Some(_), .. } | Ask::Window { .. })
+}
+
+fn short(id: &str) -> i64 {
+    crate::model::Hasher::of_bytes(id.as_bytes())
 }

@@ -1,13 +1,15 @@
 //! Fetching the messages of stale conversations, several at a time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
 use super::error::PassError;
 use super::runner::Runner;
+use crate::model::Row;
 use crate::provider::{Fetched, Job};
-use crate::store::{FetchMark, StaleConversation};
+use crate::store::{FetchMark, Record, StaleConversation};
 
 /// Stale conversations read from the store at once.
 const QUEUE: u32 = 200;
@@ -95,13 +97,16 @@ impl Runner {
             reported_messages: conversation.reported_messages,
             reported_last_ms: conversation.reported_last_ms,
             stored_messages: conversation.stored_messages,
+            unlisted: self.is_unlisted(&conversation.external_id),
         };
         let mark = |incomplete, gone| FetchMark {
             conversation: conversation.external_id.clone(),
             fingerprint: conversation.fingerprint,
             incomplete,
             gone,
+            present: None,
         };
+        let mut present = Some(HashSet::new());
         let mut page = None;
         let refetches_before = *self.refetches.read().await;
         loop {
@@ -116,8 +121,9 @@ impl Runner {
                 }
                 Fetched::Page(fetched) => {
                     batch.records = fetched.records.into_iter().map(|(stream, raw)| self.record(stream, raw)).collect();
+                    note_present(&mut present, &batch.records);
                     if fetched.next.is_none() {
-                        batch.fetched = Some(mark(fetched.incomplete, false));
+                        batch.fetched = Some(FetchMark { present: present.take(), ..mark(fetched.incomplete, false) });
                         batch.refetch_all = fetched.refetch_all;
                     }
                     fetched.next
@@ -139,6 +145,22 @@ impl Runner {
                 return Ok(refetch_all);
             }
             page = next;
+        }
+    }
+}
+
+/// Adds the messages of a page to those met. A record that could not be read leaves open which message it was.
+fn note_present(present: &mut Option<HashSet<String>>, records: &[Record]) {
+    for record in records {
+        let Ok(rows) = &record.outcome else {
+            *present = None;
+            return;
+        };
+        if let Some(present) = present {
+            present.extend(rows.iter().filter_map(|row| match row {
+                Row::Message(message) => Some(message.external_id.clone()),
+                _ => None,
+            }));
         }
     }
 }

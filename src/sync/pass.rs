@@ -10,8 +10,12 @@ use super::error::PassError;
 use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Runner, Source};
+use crate::model::StreamKey;
 use crate::provider::{Feed, Pass};
 use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
+
+/// The cursor that stands while a full pass is under way.
+const FULL_PASS: &str = "full_pass";
 
 /// What kind of pass is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +44,8 @@ struct Outcome {
     partly: Vec<(String, PassError)>,
     scopes_read: u64,
     conversations_failed: u64,
+    /// Every list was read to its end; what is left to fetch stands marked in the store.
+    lists_read: bool,
 }
 
 /// Runs a pass. Failures of the provider end up in the report; only the store's own failures are returned.
@@ -79,6 +85,7 @@ pub async fn run_pass(
         progress,
         usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
         counts: Mutex::new(Counts::default()),
+        listed: Mutex::new(None),
         read_whole: Mutex::default(),
         refetches: tokio::sync::RwLock::new(0),
         probed: AtomicBool::new(false),
@@ -89,9 +96,7 @@ pub async fn run_pass(
         store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
     }
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
-    let read_whole =
-        report.run_status == RunStatus::Ok || (report.run_status == RunStatus::Partial && report.error.is_none());
-    let reached_end = read_whole && !wanted.is_ranged();
+    let reached_end = outcome.lists_read && !wanted.is_ranged();
     store
         .finish_run(run_id, row.id, report.run_status, report.error.clone(), runner.usage(), reached_end, clock())
         .await?;
@@ -105,9 +110,7 @@ impl Runner {
             self.seed_watermarks().await?;
         }
         if self.pass.full {
-            let mut batch = self.batch();
-            batch.refetch_all = true;
-            self.commit(batch).await?;
+            self.begin_full().await?;
         }
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
         while let Some(feed) = feeds.pop_front() {
@@ -135,6 +138,13 @@ impl Runner {
         if self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty() {
             self.close_range().await?;
         }
+        outcome.lists_read = outcome.failed.is_empty() && outcome.partly.is_empty();
+        if outcome.lists_read && self.range.is_none() {
+            self.settle_watermarks().await?;
+        }
+        if !self.pass.full && self.range.is_none() {
+            self.store.mark_due(self.source_id, self.now()).await?;
+        }
         let fetches = self.fetch_stale().await?;
         outcome.conversations_failed = fetches.failed;
         if let Some((conversation, error)) = fetches.first_error {
@@ -146,7 +156,28 @@ impl Runner {
             }
             outcome.partly.push(("messages".to_owned(), error));
         }
+        if self.pass.full && outcome.lists_read && outcome.conversations_failed == 0 {
+            self.end_full().await?;
+        }
         self.resolve_names().await
+    }
+
+    /// Makes every conversation stale, unless an earlier full pass that was cut short did so already: then this one
+    /// goes on where that one stopped.
+    async fn begin_full(&self) -> Result<(), PassError> {
+        if self.store.cursor(self.source_id, StreamKey::plain(FULL_PASS)).await?.is_some() {
+            return Ok(());
+        }
+        let mut batch = self.batch();
+        batch.refetch_all = true;
+        batch.cursors.push((StreamKey::plain(FULL_PASS), format!("{{\"began_at\":{}}}", self.started_ms)));
+        Ok(self.commit(batch).await?)
+    }
+
+    async fn end_full(&self) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.drop_cursor = Some(StreamKey::plain(FULL_PASS));
+        Ok(self.commit(batch).await?)
     }
 
     fn report(&self, outcome: &Outcome, ended_by: Option<&PassError>, now_ms: i64) -> SourceReport {

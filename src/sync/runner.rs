@@ -44,6 +44,8 @@ pub(crate) struct Runner {
     /// How often this pass learnt that every conversation is worth fetching again. Marks of fetches are committed
     /// under the read side, so that none made before can pass for one made after.
     pub(crate) refetches: tokio::sync::RwLock<u64>,
+    /// Short forms of the ids that a complete reading of a list showed, where one was made in this pass.
+    pub(crate) listed: Mutex<Option<std::collections::HashSet<i64>>>,
     /// Feeds that were read whole in this pass.
     pub(crate) read_whole: Mutex<std::collections::HashSet<&'static str>>,
     /// An unfiltered question was already spent on doubt in this pass.
@@ -51,6 +53,12 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
+    /// Whether a complete reading of the list did not show a conversation.
+    pub(crate) fn is_unlisted(&self, external_id: &str) -> bool {
+        let listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        listed.as_ref().is_some_and(|listed| !listed.contains(&crate::model::Hasher::of_bytes(external_id.as_bytes())))
+    }
+
     /// Now, in milliseconds.
     pub(crate) fn now(&self) -> i64 {
         (self.clock)()

@@ -71,7 +71,7 @@ pub(super) fn thread(raw: &RawRecord, zone: &TimeZone) -> Result<Vec<Row>, Rejec
     let token = needed(wire.thread_token.as_deref(), "$.thread_token")?;
     let started = time(wire.created_at.as_deref(), zone, "$.created_at")?;
     let updated = time(wire.updated_at.as_deref(), zone, "$.updated_at")?;
-    let owners = people(wire.thread_owner.as_deref());
+    let mut owners = people(wire.thread_owner.as_deref()).into_iter();
     let responders = people(wire.thread_responders.as_deref());
 
     let mut rows = vec![Row::Channel(ChannelRow {
@@ -82,7 +82,8 @@ pub(super) fn thread(raw: &RawRecord, zone: &TimeZone) -> Result<Vec<Row>, Rejec
     rows.push(Row::Conversation(ConversationRow {
         external_id: token.to_owned(),
         channel: Patch::Set(CHANNEL.to_owned()),
-        contact: Patch::from_option(owners.into_iter().next()),
+        contact: Patch::from_option(owners.next()),
+        other_contacts: owners.collect(),
         agents: Patch::Set(responders),
         status: Patch::Set(match trimmed(wire.thread_status.as_deref()) {
             Some("1") => ConversationStatus::Open,

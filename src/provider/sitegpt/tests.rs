@@ -13,7 +13,13 @@ const V2_PAGE_2: &str = "/api/v2/chatbots/399/conversations/7c0e2b54-0001/messag
 const PASS: Pass = Pass { first: true, full: false, since_ms: None };
 
 fn job(reported: Option<i64>) -> Job {
-    Job { external_id: ID.to_owned(), reported_messages: reported, reported_last_ms: None, stored_messages: 0 }
+    Job {
+        external_id: ID.to_owned(),
+        reported_messages: reported,
+        reported_last_ms: None,
+        stored_messages: 0,
+        unlisted: false,
+    }
 }
 
 /// Every page of a conversation: its records, and what the last page says.

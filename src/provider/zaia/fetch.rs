@@ -39,6 +39,15 @@ impl Zaia {
     /// Fetches a chat's messages.
     pub(super) async fn fetch(&self, job: &Job) -> Result<Fetched, FetchError> {
         let chat = job.external_id.as_str();
+        // A chat that its list leaves out may be removed: only the chat itself tells.
+        let mut head = None;
+        if job.unlisted {
+            match self.http.get(&path(&["chats", chat]), &[], wire::read_item).await {
+                Ok(json) => head = Some(("chats", wire::record(wire::Peek::of(&json).id, None, json))),
+                Err(FetchError::NotFound { .. }) => return Ok(Fetched::Gone),
+                Err(error) => return Err(error),
+            }
+        }
         let gathered = Gathered::new(chat);
         let mut work = Work { job, gathered, cut: false, refetch_all: false, all_threads: false };
         let plain = match self.listing(&mut work, None).await {
@@ -57,6 +66,7 @@ impl Zaia {
         }
 
         let mut records = self.unknown_senders(&work, encoding).await?;
+        records.extend(head);
         let incomplete = if work.cut {
             Some("limit")
         } else if work.gathered.is_behind(job.reported_last_ms) {

@@ -54,8 +54,13 @@ impl Stage {
 
     async fn fetch(&self, chat: &str) -> ConversationPage {
         let last = self.sim.world().data.chats.iter().find(|one| one.id == chat).and_then(|chat| chat.last_message_ms);
-        let job =
-            Job { external_id: chat.to_owned(), reported_messages: None, reported_last_ms: last, stored_messages: 0 };
+        let job = Job {
+            external_id: chat.to_owned(),
+            reported_messages: None,
+            reported_last_ms: last,
+            stored_messages: 0,
+            unlisted: false,
+        };
         match self.zaia.conversation(&job, None).await.unwrap() {
             Fetched::Page(page) => page,
             Fetched::Gone => panic!("the chat is there"),
@@ -150,7 +155,8 @@ async fn a_chat_that_is_gone_is_gone() {
     let (mut data, chat) = workspace(1);
     data.purge_chat(&chat);
     let stage = Stage::of(data).await;
-    let job = Job { external_id: chat, reported_messages: None, reported_last_ms: None, stored_messages: 0 };
+    let job =
+        Job { external_id: chat, reported_messages: None, reported_last_ms: None, stored_messages: 0, unlisted: false };
     assert!(matches!(stage.zaia.conversation(&job, None).await.unwrap(), Fetched::Gone));
 }
 

@@ -1,0 +1,168 @@
+//! Deletions that nobody announced: a row that two complete readings of its place did not meet is gone.
+//!
+//! One reading is never enough, a reading that failed or was cut short counts for nothing, and a row that comes back
+//! is un-marked. What was deleted keeps its content.
+
+use std::collections::HashSet;
+
+use rusqlite::params;
+
+use super::batch::{Batch, Stretch};
+use super::commit::Tx;
+
+/// Complete readings, one after the other, that must miss a row before it counts as deleted.
+const READINGS: i64 = 2;
+
+impl Tx<'_> {
+    /// A sweep begins anew.
+    pub(super) fn begin_sweep(&self, stream: &str) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached("DELETE FROM sweep_absent WHERE source_id = ?1 AND stream = ?2")?
+            .execute(params![self.source_id, stream])?;
+        Ok(())
+    }
+
+    /// Notes which stored rows of a stretch the page did not hold.
+    pub(super) fn note_absent(&self, stretch: &Stretch, batch: &Batch) -> rusqlite::Result<()> {
+        let held: HashSet<i64> =
+            batch.records.iter().filter_map(|record| record.raw.id.as_deref().and_then(|id| id.parse().ok())).collect();
+        let stored: Vec<(i64, i64)> = self
+            .conn
+            .prepare_cached(
+                "SELECT id, id_number FROM raw_records
+                 WHERE source_id = ?1 AND stream = ?2 AND id_number > ?3 AND id_number <= ?4",
+            )?
+            .query_map(
+                params![
+                    self.source_id,
+                    stretch.stream,
+                    stretch.after.unwrap_or(i64::MIN),
+                    stretch.up_to.unwrap_or(i64::MAX)
+                ],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?
+            .collect::<rusqlite::Result<_>>()?;
+        for (id, _) in stored.iter().filter(|(_, number)| !held.contains(number)) {
+            self.conn
+                .prepare_cached("INSERT OR IGNORE INTO sweep_absent (source_id, stream, raw_id) VALUES (?1, ?2, ?3)")?
+                .execute(params![self.source_id, stretch.stream, id])?;
+        }
+        Ok(())
+    }
+
+    /// A sweep reached its end: what it did not meet is missing once more, what it met is not.
+    pub(super) fn end_sweep(&mut self, stream: &str) -> rusqlite::Result<()> {
+        let (known, absent): (i64, i64) = self
+            .conn
+            .prepare_cached(
+                "SELECT (SELECT count(*) FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND id_number IS NOT NULL),
+                        (SELECT count(*) FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)",
+            )?
+            .query_row(params![self.source_id, stream], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        // A sweep that met nothing at all proves nothing.
+        if known > absent {
+            self.conn
+                .prepare_cached(
+                    "UPDATE raw_records SET missed = 0 WHERE source_id = ?1 AND stream = ?2 AND missed > 0
+                     AND id NOT IN (SELECT raw_id FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)",
+                )?
+                .execute(params![self.source_id, stream])?;
+            self.conn
+                .prepare_cached(
+                    "UPDATE raw_records SET missed = missed + 1
+                     WHERE id IN (SELECT raw_id FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)",
+                )?
+                .execute(params![self.source_id, stream])?;
+            let gone: Vec<(i64, i64)> = self
+                .conn
+                .prepare_cached(
+                    "SELECT id, row_id FROM raw_records
+                     WHERE id IN (SELECT raw_id FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)
+                     AND missed >= ?3 AND row_id IS NOT NULL",
+                )?
+                .query_map(params![self.source_id, stream, READINGS], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<_>>()?;
+            if absent * 2 > known && absent > 20 {
+                tracing::warn!(stream, missing = absent, known, "most rows of a list are missing from it");
+            }
+            for (raw_id, row_id) in gone {
+                self.delete_row(stream, row_id)?;
+                self.forget_hash(raw_id)?;
+            }
+        }
+        self.begin_sweep(stream)
+    }
+
+    fn delete_row(&mut self, stream: &str, row_id: i64) -> rusqlite::Result<()> {
+        let rev = self.next_rev();
+        let messages = stream == "messages";
+        let sql = if messages {
+            "UPDATE messages SET deleted_at_ms = ?2, deleted_reason = 'missing', rev = ?3
+             WHERE id = ?1 AND deleted_at_ms IS NULL"
+        } else {
+            "UPDATE conversations SET deleted_at_ms = ?2, deleted_reason = 'missing', rev = ?3
+             WHERE id = ?1 AND deleted_at_ms IS NULL"
+        };
+        let changed = self.conn.prepare_cached(sql)?.execute(params![row_id, self.now_ms, rev])?;
+        if changed == 0 {
+            self.give_back_rev();
+        } else if messages {
+            self.counts.messages.deleted += 1;
+        } else {
+            self.counts.conversations.deleted += 1;
+        }
+        Ok(())
+    }
+
+    /// Should the record come back as it was, it must be looked at again.
+    fn forget_hash(&self, raw_id: i64) -> rusqlite::Result<()> {
+        self.conn.prepare_cached("UPDATE raw_records SET hash = NULL WHERE id = ?1")?.execute([raw_id])?;
+        Ok(())
+    }
+
+    /// A conversation was read whole: stored messages that were not in it are missing once more.
+    pub(super) fn missing_messages(&mut self, conversation: i64, present: &HashSet<String>) -> rusqlite::Result<()> {
+        let stored: Vec<(i64, String, i64)> = self
+            .conn
+            .prepare_cached(
+                "SELECT id, external_id, missed FROM messages WHERE conversation_id = ?1 AND deleted_at_ms IS NULL",
+            )?
+            .query_map([conversation], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        // A whole conversation without a single message it once had proves nothing by itself.
+        if present.is_empty() {
+            return Ok(());
+        }
+        for (id, external_id, missed) in stored {
+            let missed_now = if present.contains(&external_id) { 0 } else { missed + 1 };
+            if missed_now == missed {
+                continue;
+            }
+            self.conn.prepare_cached("UPDATE messages SET missed = ?2 WHERE id = ?1")?.execute([id, missed_now])?;
+            if missed_now >= READINGS {
+                self.delete_row("messages", id)?;
+                let raw: Option<i64> = self.raw_of_message(id)?;
+                if let Some(raw) = raw {
+                    self.forget_hash(raw)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The raw record behind a message of a fetched conversation: kept under `conversation/message`, or under the
+    /// message's own id where that is unique in the source.
+    fn raw_of_message(&self, message: i64) -> rusqlite::Result<Option<i64>> {
+        use rusqlite::OptionalExtension as _;
+        self.conn
+            .prepare_cached(
+                "SELECT r.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
+                 JOIN raw_records AS r ON r.source_id = c.source_id AND r.stream = 'messages'
+                 AND r.external_id IN (m.external_id,
+                   c.external_id || '/' || substr(m.external_id, 1, length(m.external_id) - 2))
+                 WHERE m.id = ?1",
+            )?
+            .query_row([message], |row| row.get(0))
+            .optional()
+    }
+}

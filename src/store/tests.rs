@@ -1,0 +1,321 @@
+//! Stories of the store: what several records say about one row, in whatever order they come.
+
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::model::{
+    AuthorKind, ConversationRow, MessageRow, ParticipantRow, Patch, ProviderKind, RawRecord, Reject, Row, StreamKey,
+};
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    store: Store,
+    _writer: WriterThread,
+    source_id: i64,
+    run: (i64, i64),
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, writer) = Store::open(&folder.path().join("t.db"), "a test", 1).unwrap();
+        let source_id = store.source("s", ProviderKind::Zaia, "http://127.0.0.1/", None).await.unwrap().id;
+        let run = store.start_run(source_id, RunMode::Incremental, 1).await.unwrap();
+        Self { _folder: folder, store, _writer: writer, source_id, run }
+    }
+
+    async fn next_run(&mut self) {
+        self.run = self.store.start_run(self.source_id, RunMode::Incremental, 2).await.unwrap();
+    }
+
+    fn batch(&self, records: Vec<Record>) -> Batch {
+        Batch {
+            source_id: self.source_id,
+            run_id: self.run.0,
+            run_start_rev: self.run.1,
+            now_ms: 1000,
+            records,
+            ..Batch::default()
+        }
+    }
+
+    async fn commit(&self, records: Vec<Record>) -> Counts {
+        self.store.commit(self.batch(records)).await.unwrap().counts
+    }
+
+    fn text(&self, sql: &str) -> String {
+        let connection = open_reader(self.store.path()).unwrap();
+        connection
+            .query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0))
+            .map(|value| match value {
+                rusqlite::types::Value::Null => "NULL".to_owned(),
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                rusqlite::types::Value::Real(number) => number.to_string(),
+                rusqlite::types::Value::Text(text) => text,
+                rusqlite::types::Value::Blob(bytes) => format!("{} bytes", bytes.len()),
+            })
+            .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    fn rev(&self) -> String {
+        self.text("SELECT rev FROM change_counter")
+    }
+}
+
+fn raw(id: &str, json: &str) -> RawRecord {
+    let json = RawValue::from_string(json.to_owned()).unwrap();
+    RawRecord { id: Some(id.to_owned()), key: None, parent: None, seq: 0, json }
+}
+
+fn record(stream: &'static str, id: &str, rows: Vec<Row>) -> Record {
+    let json = serde_json::to_string(&format!("{rows:?}")).unwrap();
+    Record { stream, raw: raw(id, &json), outcome: Ok(rows), again: false }
+}
+
+fn message(id: &str, author: &str, text: &str) -> MessageRow {
+    let mut row = MessageRow::new("c", id);
+    row.author = Some(author.to_owned());
+    row.body_text = text.to_owned();
+    row.sent_at_ms = Some(10);
+    row
+}
+
+fn said(row: MessageRow) -> Record {
+    record("messages", &row.external_id.clone(), vec![Row::Message(row)])
+}
+
+fn thread(contact: &str, agents: &[&str]) -> Record {
+    let row = ConversationRow {
+        external_id: "c".to_owned(),
+        contact: Patch::Set(contact.to_owned()),
+        agents: Patch::Set(agents.iter().map(|agent| (*agent).to_owned()).collect()),
+        ..ConversationRow::default()
+    };
+    record("threads", "1", vec![Row::Conversation(row)])
+}
+
+const KINDS: &str =
+    "SELECT group_concat(author_kind, ' ') FROM (SELECT author_kind FROM messages ORDER BY external_id)";
+
+#[tokio::test]
+async fn authors_are_known_by_their_role_whenever_the_thread_comes() {
+    let bench = Bench::new().await;
+    bench.commit(vec![said(message("1", "o", "a")), said(message("2", "r", "b")), said(message("3", "x", "c"))]).await;
+    assert_eq!(bench.text(KINDS), "unknown unknown unknown");
+    bench.commit(vec![thread("o", &["r"])]).await;
+    assert_eq!(bench.text(KINDS), "contact agent unknown");
+    // The other way round, and with a change of roles.
+    bench.commit(vec![thread("x", &["o"]), said(message("4", "o", "d"))]).await;
+    assert_eq!(bench.text(KINDS), "agent unknown contact agent");
+}
+
+#[tokio::test]
+async fn a_contact_without_an_id_is_whoever_the_conversation_says() {
+    let bench = Bench::new().await;
+    let mut question = MessageRow::new("c", "1:q");
+    question.author_kind = Some(AuthorKind::Contact);
+    bench.commit(vec![said(question)]).await;
+    assert_eq!(bench.text("SELECT author_id FROM messages"), "NULL");
+    bench.commit(vec![thread("visitor", &[])]).await;
+    let author = "SELECT p.external_id FROM messages AS m JOIN participants AS p ON p.id = m.author_id";
+    assert_eq!(bench.text(author), "visitor");
+}
+
+#[tokio::test]
+async fn a_sender_that_turns_out_to_be_a_bot_is_one_in_all_its_messages() {
+    let bench = Bench::new().await;
+    let mut row = message("1", "b", "a");
+    row.kind_follows_participant = true;
+    bench.commit(vec![said(row)]).await;
+    let bot = ParticipantRow { external_id: "b".to_owned(), kind: Patch::Set(AuthorKind::Bot), ..Default::default() };
+    bench.commit(vec![record("responders", "b", vec![Row::Participant(bot)])]).await;
+    assert_eq!(bench.text(KINDS), "bot");
+}
+
+#[tokio::test]
+async fn the_same_again_changes_nothing_and_an_edit_keeps_what_stood_before() {
+    let mut bench = Bench::new().await;
+    bench.commit(vec![thread("o", &["r"]), said(message("1", "o", "first"))]).await;
+    bench.next_run().await;
+    let rev = bench.rev();
+    let counts = bench.commit(vec![thread("o", &["r"]), said(message("1", "o", "first"))]).await;
+    assert_eq!((bench.rev(), counts.messages.unchanged, counts.messages.updated), (rev, 1, 0));
+    let counts = bench.commit(vec![said(message("1", "o", "second"))]).await;
+    assert_eq!((counts.messages.updated, counts.messages.inserted), (1, 0));
+    assert_eq!(bench.text("SELECT body_text FROM messages"), "second");
+    assert_eq!(bench.text("SELECT revision || body_text FROM message_revisions"), "1first");
+    assert_eq!(bench.text("SELECT edited_at_ms FROM messages"), "1000");
+}
+
+#[tokio::test]
+async fn an_older_version_never_overwrites_a_newer_one() {
+    let bench = Bench::new().await;
+    let version = |text: &str, version| MessageRow { version: Some(version), ..message("1", "o", text) };
+    bench.commit(vec![said(version("new", 20))]).await;
+    bench.commit(vec![said(version("old", 10))]).await;
+    assert_eq!(bench.text("SELECT body_text FROM messages"), "new");
+    bench.commit(vec![said(version("newer", 30))]).await;
+    assert_eq!(bench.text("SELECT body_text || edited_at_ms FROM messages"), "newer30");
+}
+
+fn listed(fingerprint: i64) -> Record {
+    let row = ConversationRow {
+        external_id: "c".to_owned(),
+        deleted_at_ms: Patch::Clear,
+        fingerprint: Some(fingerprint),
+        ..ConversationRow::default()
+    };
+    record("threads", "c", vec![Row::Conversation(row)])
+}
+
+fn mark(fingerprint: i64, gone: bool) -> Option<FetchMark> {
+    Some(FetchMark {
+        conversation: "c".to_owned(),
+        fingerprint: Some(fingerprint),
+        incomplete: None,
+        gone,
+        present: None,
+    })
+}
+
+const STATE: &str =
+    "SELECT complete || coalesce(incomplete_reason, '-') || (deleted_at_ms IS NOT NULL) FROM conversations";
+
+#[tokio::test]
+async fn a_conversation_stays_stale_until_what_was_fetched_is_what_is_listed() {
+    let bench = Bench::new().await;
+    bench.commit(vec![listed(1)]).await;
+    assert_eq!(bench.text(STATE), "0not_fetched0");
+    // While it was fetched, the list moved on.
+    bench.commit(vec![listed(2)]).await;
+    bench.store.commit(Batch { fetched: mark(1, false), ..bench.batch(vec![]) }).await.unwrap();
+    assert_eq!(bench.text(STATE), "0not_fetched0");
+    assert_eq!(bench.store.stale(bench.source_id, 0, 10).await.unwrap()[0].fingerprint, Some(2));
+    bench.store.commit(Batch { fetched: mark(2, false), ..bench.batch(vec![]) }).await.unwrap();
+    assert_eq!(bench.text(STATE), "1-0");
+    assert!(bench.store.stale(bench.source_id, 0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_gone_conversation_keeps_its_content_and_is_back_when_a_fetch_succeeds() {
+    let bench = Bench::new().await;
+    bench.commit(vec![listed(1), said(message("1", "o", "kept"))]).await;
+    let counts = bench.store.commit(Batch { fetched: mark(1, true), ..bench.batch(vec![]) }).await.unwrap().counts;
+    assert_eq!((bench.text(STATE), counts.conversations.deleted), ("1-1".to_owned(), 1));
+    assert_eq!(bench.text("SELECT body_text FROM messages"), "kept");
+    assert!(bench.store.stale(bench.source_id, 0, 10).await.unwrap().is_empty());
+    // The list shows it as if nothing had happened: only a fetch can tell.
+    bench.commit(vec![listed(1)]).await;
+    assert_eq!(bench.text(STATE), "1-1");
+    assert_eq!(bench.store.stale(bench.source_id, 0, 10).await.unwrap().len(), 1);
+    bench.store.commit(Batch { fetched: mark(1, false), ..bench.batch(vec![]) }).await.unwrap();
+    assert_eq!(bench.text(STATE), "1-0");
+}
+
+#[tokio::test]
+async fn a_record_that_makes_no_row_is_kept_once_and_settled_when_it_does() {
+    let bench = Bench::new().await;
+    let bad = || Record {
+        outcome: Err(Reject::decode("$.created_at", "expected a time")),
+        ..record("messages", "7", vec![])
+    };
+    assert_eq!(bench.commit(vec![bad(), said(message("8", "o", "good"))]).await.dead, 1);
+    assert_eq!(bench.commit(vec![bad()]).await.dead, 1);
+    assert_eq!(
+        bench.text("SELECT count(*) || min(stage) || min(error) FROM dead_letters"),
+        "1decode$.created_at: expected a time"
+    );
+    bench.commit(vec![said(message("7", "o", "mended"))]).await;
+    assert_eq!(bench.text("SELECT count(*) FROM dead_letters WHERE resolved_at_ms IS NULL"), "0");
+}
+
+#[tokio::test]
+async fn rows_and_cursor_stand_or_fall_together() {
+    let bench = Bench::new().await;
+    let mut broken = bench.batch(vec![said(message("1", "o", "a"))]);
+    broken.cursors.push((StreamKey::plain("messages"), "not json".to_owned()));
+    bench.store.commit(broken).await.unwrap_err();
+    assert_eq!(bench.text("SELECT count(*) FROM messages"), "0");
+    assert_eq!(bench.text("SELECT count(*) FROM raw_records"), "0");
+    let mut good = bench.batch(vec![said(message("1", "o", "a"))]);
+    good.cursors.push((StreamKey::plain("messages"), "{}".to_owned()));
+    bench.store.commit(good).await.unwrap();
+    assert_eq!(bench.text("SELECT count(*) FROM messages"), "1");
+    assert_eq!(bench.store.cursor(bench.source_id, StreamKey::plain("messages")).await.unwrap().as_deref(), Some("{}"));
+}
+
+/// A sweep along ids that met these, of a list whose rows are messages 1 to 3.
+async fn sweep(bench: &Bench, met: &[&str]) -> Counts {
+    let mut counts = Counts::default();
+    let records = met.iter().map(|id| said(message(id, "o", "kept"))).collect();
+    let first = Batch {
+        stretch: Some(Stretch { stream: "messages", after: None, up_to: None }),
+        sweep: Some(SweepPoint::Begin("messages")),
+        ..bench.batch(records)
+    };
+    counts.add(&bench.store.commit(first).await.unwrap().counts);
+    let end = Batch { sweep: Some(SweepPoint::End("messages")), ..bench.batch(vec![]) };
+    counts.add(&bench.store.commit(end).await.unwrap().counts);
+    counts
+}
+
+const LIVE: &str = "SELECT coalesce(group_concat(external_id, ' '), '') FROM
+    (SELECT external_id FROM messages WHERE deleted_at_ms IS NULL ORDER BY external_id)";
+
+#[tokio::test]
+async fn a_row_is_deleted_when_two_sweeps_in_a_row_missed_it_and_lives_again_when_met() {
+    let bench = Bench::new().await;
+    sweep(&bench, &["1", "2", "3"]).await;
+    assert_eq!(sweep(&bench, &["1", "3"]).await.messages.deleted, 0);
+    sweep(&bench, &["1", "2", "3"]).await;
+    sweep(&bench, &["1", "3"]).await;
+    assert_eq!(bench.text(LIVE), "1 2 3", "met in between: counted anew");
+    assert_eq!(sweep(&bench, &["1", "3"]).await.messages.deleted, 1);
+    assert_eq!(bench.text(LIVE), "1 3");
+    assert_eq!(bench.text("SELECT body_text || deleted_reason FROM messages WHERE external_id = '2'"), "keptmissing");
+    let rev = bench.rev();
+    sweep(&bench, &["1", "3"]).await;
+    assert_eq!(bench.rev(), rev, "a deleted row is deleted once");
+    sweep(&bench, &["1", "2", "3"]).await;
+    assert_eq!(bench.text(LIVE), "1 2 3");
+}
+
+#[tokio::test]
+async fn an_empty_or_unfinished_sweep_deletes_nothing() {
+    let bench = Bench::new().await;
+    sweep(&bench, &["1", "2", "3"]).await;
+    for _ in 0..3 {
+        sweep(&bench, &[]).await;
+    }
+    assert_eq!(bench.text(LIVE), "1 2 3");
+    for _ in 0..3 {
+        let unfinished = Batch {
+            stretch: Some(Stretch { stream: "messages", after: None, up_to: Some(2) }),
+            sweep: Some(SweepPoint::Begin("messages")),
+            ..bench.batch(vec![said(message("2", "o", "kept"))])
+        };
+        bench.store.commit(unfinished).await.unwrap();
+    }
+    assert_eq!(bench.text(LIVE), "1 2 3");
+}
+
+#[tokio::test]
+async fn a_message_missing_from_two_whole_readings_of_its_conversation_is_deleted() {
+    let bench = Bench::new().await;
+    bench.commit(vec![listed(1), said(message("1", "o", "kept")), said(message("2", "o", "kept"))]).await;
+    let reading = |present: &[&str]| {
+        let present = Some(present.iter().map(|id| (*id).to_owned()).collect());
+        let mark =
+            FetchMark { conversation: "c".to_owned(), fingerprint: Some(1), incomplete: None, gone: false, present };
+        Batch { fetched: Some(mark), ..bench.batch(vec![]) }
+    };
+    bench.store.commit(reading(&["1"])).await.unwrap();
+    bench.store.commit(reading(&["1", "2"])).await.unwrap();
+    bench.store.commit(reading(&["1"])).await.unwrap();
+    bench.store.commit(reading(&[])).await.unwrap();
+    assert_eq!(bench.text(LIVE), "1 2");
+    bench.store.commit(reading(&["1"])).await.unwrap();
+    assert_eq!(bench.text(LIVE), "1");
+    bench.commit(vec![said(message("2", "o", "kept"))]).await;
+    assert_eq!(bench.text(LIVE), "1 2");
+}
