@@ -5,4 +5,7 @@ mod failures;
 mod harness;
 mod imports;
 mod main_job;
+mod names;
 mod oddities;
+mod secrets;
+mod snapshots;
