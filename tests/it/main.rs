@@ -7,5 +7,6 @@ mod imports;
 mod main_job;
 mod names;
 mod oddities;
+mod replay;
 mod secrets;
 mod snapshots;
