@@ -97,6 +97,27 @@ impl Home {
         self.number("SELECT rev FROM change_counter")
     }
 
+    /// Fails with what changed, unless the change counter stands where it stood.
+    #[track_caller]
+    pub(crate) fn assert_still(&self, rev: i64, told: &str) {
+        let changed: Vec<String> = [
+            format!(
+                "SELECT 'conversation', s.name, c.external_id, c.status, c.complete, c.incomplete_reason, c.deleted_at,
+                        c.deleted_reason, c.updated_at, c.last_message_at, c.escalated, c.title, c.contact_id
+                 FROM conversations AS c JOIN sources AS s ON s.id = c.source_id WHERE c.rev > {rev}"
+            ),
+            format!(
+                "SELECT 'message', external_id, author_kind, body_text, deleted_at FROM messages WHERE rev > {rev}"
+            ),
+            format!("SELECT 'participant', external_id, kind, name, email, phone FROM participants WHERE rev > {rev}"),
+            format!("SELECT 'channel', external_id, kind, name FROM channels WHERE rev > {rev}"),
+        ]
+        .iter()
+        .flat_map(|sql| self.rows(sql))
+        .collect();
+        assert!(self.rev() == rev && changed.is_empty(), "{told}: {rev} became {}: {changed:#?}", self.rev());
+    }
+
     /// The rows of a statement, each value as text (NULL as `-`), joined with `|`.
     pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
         let connection = self.open();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// What each module of ours may name. `sim` stands aside: `cli` may start it, nobody else knows it.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("cli", &["app", "config", "sim", "store", "sync"]),
+    ("cli", &["app", "config", "provider", "sim", "store", "sync"]),
     ("sim", &["model"]),
     ("app", &["config", "http", "model", "provider", "store", "sync"]),
     ("sync", &["http", "model", "normalise", "provider", "store"]),

@@ -1,6 +1,7 @@
 //! Stories: the built binary against simulated providers over real HTTP, judged by what stands in the SQLite file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod deletions;
 mod failures;
 mod harness;
 mod imports;

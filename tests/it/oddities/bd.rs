@@ -197,7 +197,7 @@ async fn sites_of_every_build_give_the_same_copy() {
         assert_exact(&home, &sim);
         let rev = home.rev();
         home.sync().await;
-        assert_eq!(home.rev(), rev, "{name}");
+        home.assert_still(rev, name);
         {
             let mut world = sim.world();
             let thread = world.data.threads[3].token.clone();

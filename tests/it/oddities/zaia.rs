@@ -68,7 +68,7 @@ async fn long_chats_are_read_as_far_as_any_request_reaches_and_the_rest_is_owned
         // What fell out of the provider's window once it was stored stays stored.
         let rev = home.rev();
         home.sync().await;
-        assert_eq!(home.rev(), rev, "{told}");
+        home.assert_still(rev, &told);
     }
 }
 
@@ -168,7 +168,9 @@ async fn workspaces_of_every_revision_give_the_same_copy() {
         assert!(heads_of(&home, "zaia").contains_key(&silent), "a chat in which nobody wrote is there too");
         let rev = home.rev();
         home.sync().await;
-        assert_eq!(home.rev(), rev, "{quirks:?}");
+        if !quirks.hide_channelless {
+            home.assert_still(rev, &format!("{quirks:?}"));
+        }
         let at = crate::harness::now_ms() - 1_000;
         sim.world().data.add_message(&bare, "user", Some(&owner), at, "back again");
         // Where the windows leave such chats out, only a full pass reads the list that has them.
