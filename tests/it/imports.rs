@@ -172,3 +172,10 @@ fn providers_are_chosen_in_one_place() {
         .collect();
     assert_eq!(users, ["build.rs"], "a fourth provider is one folder and one match arm");
 }
+
+#[test]
+fn the_reading_sees_through_groups_and_comments() {
+    let code = "use crate::{a::b, c::{d, e}, f};\nlet x = crate::g::h();\npub(crate) fn i() {}";
+    assert_eq!(named(code), ["a", "c", "f", "g"].map(str::to_owned).into());
+    assert!(named(without_unit_tests("fn a() {}\n#[cfg(test)]\nmod tests {\n use crate::b;\n}")).is_empty());
+}
