@@ -96,3 +96,17 @@ async fn a_bad_message_takes_nothing_of_its_conversation_with_it() {
     assert_same(&copy_of(&home, "v0"), &wanted(&sitegpt.world().data.truth()));
     assert_eq!(home.number("SELECT count(*) FROM dead_letters WHERE resolved_at_ms IS NULL"), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_without_an_id_is_settled_once_a_full_pass_finds_no_such_record() {
+    let mut data = demo::large_bd(1, 150, NOW_MS);
+    let bad = data.messages[20].id;
+    data.change_message(bad, |message| message.overrides = vec![("message_id", json!(null))]);
+    let bd = BdSim::start(data).await.unwrap();
+    let home = Home::new(&bd_source("bd", &bd));
+    home.run(&["sync", "--json"]).await;
+    bd.world().data.change_message(bad, |message| message.overrides.clear());
+    home.sync_with(&["--full"]).await;
+    assert_same(&copy_of(&home, "bd"), &wanted(&bd.world().data.truth()));
+    assert_eq!(home.number("SELECT count(*) FROM dead_letters WHERE resolved_at_ms IS NULL"), 0);
+}

@@ -76,3 +76,15 @@ async fn every_file_of_the_store_is_its_owners_alone() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_database_keeps_every_byte() {
+    let all = Everybody::start().await;
+    let home = Home::new(&bd_source("bd", &all.bd));
+    let other = rusqlite::Connection::open(home.db()).unwrap();
+    other.execute_batch("CREATE TABLE recipes (name TEXT); INSERT INTO recipes VALUES ('soup')").unwrap();
+    drop(other);
+    let before = fs::read(home.db()).unwrap();
+    refused(&home, &["chatloom.db", "not a chatloom store", "left untouched"]).await;
+    assert!(fs::read(home.db()).unwrap() == before, "its journal mode, too, is its owner's business");
+}

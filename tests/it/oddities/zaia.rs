@@ -178,3 +178,40 @@ async fn workspaces_of_every_revision_give_the_same_copy() {
         assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_its_list_leaves_out_is_settled_by_the_pass_that_read_it() {
+    let mut data = ZaiaData::new();
+    add_long_chat(&mut data, 4);
+    let (owner, agent) = (data.chats[0].owner.clone(), data.chats[0].responder.clone());
+    let bare = data.add_chat(None, &owner, &agent, NOW_MS);
+    data.add_message(&bare, "user", Some(&owner), NOW_MS, "no channel");
+    data.quirks.hide_channelless = true;
+    let (sim, home) = workspace(data).await;
+    home.sync().await;
+    assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
+    assert_eq!(state(&home, &bare), "1|1|-");
+    let rev = home.rev();
+    sim.world().clear_log();
+    home.sync().await;
+    home.assert_still(rev, "an idle pass");
+    let requests = sim.world().requests();
+    assert!(requests <= 2, "{requests}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_chat_changes_once() {
+    let mut data = chatloom::sim::demo::large_zaia(1, 60, NOW_MS);
+    let removed = data.chats[2].id.clone();
+    data.quirks.list_removed = false;
+    let (sim, home) = workspace(data).await;
+    home.sync().await;
+    sim.world().data.remove_chat(&removed, NOW_MS + 1_000);
+    home.sync_with(&["--full"]).await;
+    assert!(heads_of(&home, "zaia")[&removed].0);
+    let rev = home.rev();
+    for _ in 0..2 {
+        home.sync_with(&["--full"]).await;
+        home.assert_still(rev, "another full pass");
+    }
+}
