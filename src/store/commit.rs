@@ -126,6 +126,9 @@ impl Tx<'_> {
                 )?
                 .execute(params![self.source_id, key.stream, key.scope, cursor, self.now_ms])?;
         }
+        if let Some(since) = batch.everything_read_since_ms {
+            self.settle_nameless_letters(since)?;
+        }
         if let Some(key) = &batch.drop_cursor {
             self.conn
                 .prepare_cached("DELETE FROM cursors WHERE source_id = ?1 AND stream = ?2 AND scope = ?3")?

@@ -191,7 +191,10 @@ impl Runner {
                     batch.records = fetched.records.into_iter().map(|(stream, raw)| self.record(stream, raw)).collect();
                     note_present(&mut present, &batch.records);
                     if fetched.next.is_none() {
-                        batch.fetched = Some(FetchMark { present: present.take(), ..mark(fetched.incomplete, false) });
+                        let mut done = FetchMark { present: present.take(), ..mark(fetched.incomplete, false) };
+                        // The fetch may have brought the list row itself, which was asked for before the messages.
+                        done.fingerprint = own_fingerprint(&batch.records, &job.external_id).or(done.fingerprint);
+                        batch.fetched = Some(done);
                         batch.refetch_all = fetched.refetch_all;
                     }
                     fetched.next
@@ -215,6 +218,16 @@ impl Runner {
             page = next;
         }
     }
+}
+
+/// The fingerprint that a record of the fetch itself gives the conversation.
+fn own_fingerprint(records: &[Record], conversation: &str) -> Option<i64> {
+    let rows = records.iter().filter_map(|record| record.outcome.as_ref().ok()).flatten();
+    rows.filter_map(|row| match row {
+        Row::Conversation(row) if row.external_id == conversation => row.fingerprint,
+        _ => None,
+    })
+    .next()
 }
 
 /// Adds the messages of a page to those met. A record that could not be read leaves open which message it was.

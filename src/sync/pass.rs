@@ -182,7 +182,8 @@ impl Runner {
             outcome.partly.push(("messages".to_owned(), error));
         }
         // A pass that failed somewhere was still no pass cut short: the next one begins anew.
-        self.end_history().await?;
+        let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
+        self.end_history(everything).await?;
         self.resolve_names().await
     }
 
@@ -202,9 +203,14 @@ impl Runner {
         Ok(None)
     }
 
-    async fn end_history(&self) -> Result<(), PassError> {
+    async fn end_history(&self, everything_read: bool) -> Result<(), PassError> {
         let Some(key) = self.history_key() else { return Ok(()) };
         let mut batch = self.batch();
+        if everything_read {
+            let json = self.store.cursor(self.source_id, key.clone()).await?;
+            let history = json.and_then(|json| serde_json::from_str::<History>(&json).ok());
+            batch.everything_read_since_ms = history.map(|history| history.began_at);
+        }
         batch.drop_cursor = Some(key);
         Ok(self.commit(batch).await?)
     }
