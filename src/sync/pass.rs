@@ -273,6 +273,11 @@ impl Runner {
         if outcome.conversations_failed > 1 {
             texts.push(format!("{} conversations were not read and stay marked", outcome.conversations_failed));
         }
+        match self.counted().dead {
+            0 => {}
+            1 => texts.push(format!("source {}: a record went to the dead letters", self.source.name)),
+            dead => texts.push(format!("source {}: {dead} records went to the dead letters", self.source.name)),
+        }
         (!texts.is_empty()).then(|| texts.join("; "))
     }
 }
