@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
+use super::failpoint::failpoint;
 
 /// The schema this program writes and reads: `PRAGMA user_version`.
 pub const SCHEMA_VERSION: i64 = 1;
@@ -43,12 +44,16 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     for (target, files) in MIGRATIONS.iter().filter(|(target, _)| *target > version) {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
+        failpoint!("migrate.begun");
         for sql in *files {
             transaction.execute_batch(sql).map_err(StoreError::sql(doing))?;
+            failpoint!("migrate.step");
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(StoreError::sql(doing))?;
         transaction.pragma_update(None, "user_version", target).map_err(StoreError::sql(doing))?;
+        failpoint!("migrate.marked");
         transaction.commit().map_err(StoreError::sql(doing))?;
+        failpoint!("migrate.committed");
     }
     Ok(())
 }

@@ -11,7 +11,8 @@ use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Runner, Source};
 use crate::model::StreamKey;
-use crate::provider::{Feed, Pass};
+use crate::provider::{Feed, Pass, Shape};
+use crate::store::failpoint::failpoint;
 use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
 
 /// The cursors that stand while a full pass, or a first one, is under way.
@@ -76,6 +77,7 @@ pub async fn run_pass(
         Wanted { .. } if row.first_pass_done && !wanted.is_ranged() => RunMode::Incremental,
         Wanted { .. } => RunMode::Backfill,
     };
+    let after_cut = store.was_cut_short(row.id).await?;
     let (run_id, run_start_rev) = store.start_run(row.id, mode, started_ms).await?;
     let usage = source.http.usage();
     let runner = Arc::new(Runner {
@@ -84,6 +86,7 @@ pub async fn run_pass(
         run_id,
         run_start_rev,
         started_ms,
+        after_cut,
         pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
         store: store.clone(),
@@ -130,8 +133,9 @@ impl Runner {
                     self.read_whole.lock().unwrap_or_else(PoisonError::into_inner).insert(feed.key.stream);
                     continue;
                 }
-                // Read whole before the interruption: only what came since is wanted.
-                feed.complete = false;
+                // Read whole before the interruption: only what came since is wanted. But what a list leaves out can be
+                // told only by the process that read all of it.
+                feed.complete &= self.pass.full && feed.shape == Shape::Windows;
             }
             match self.feed(&feed).await {
                 Ok(ids) if feed.fans_out => {
@@ -163,12 +167,16 @@ impl Runner {
         if self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty() {
             self.close_range().await?;
         }
+        failpoint!("pass.listed");
         outcome.lists_read = outcome.failed.is_empty() && outcome.partly.is_empty();
         if outcome.lists_read && self.range.is_none() {
             self.settle_watermarks().await?;
         }
         if !self.pass.full && self.range.is_none() {
             self.store.mark_due(self.source_id, self.now()).await?;
+        }
+        if self.source.facts.owes_refetch() {
+            self.pay_refetch().await?;
         }
         let fetches = self.fetch_stale().await?;
         outcome.conversations_failed = fetches.failed;
@@ -181,6 +189,7 @@ impl Runner {
             }
             outcome.partly.push(("messages".to_owned(), error));
         }
+        failpoint!("pass.fetched");
         // A pass that failed somewhere was still no pass cut short: the next one begins anew.
         let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
         self.end_history(everything).await?;
@@ -212,6 +221,14 @@ impl Runner {
             batch.everything_read_since_ms = history.map(|history| history.began_at);
         }
         batch.drop_cursor = Some(key);
+        Ok(self.commit(batch).await?)
+    }
+
+    /// An earlier pass learnt that every conversation is worth fetching again, and ended before it could mark them.
+    async fn pay_refetch(&self) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.refetch_all = true;
+        batch.facts.extend([self.source.facts.pay_refetch()]);
         Ok(self.commit(batch).await?)
     }
 

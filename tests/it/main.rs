@@ -5,6 +5,8 @@ mod deletions;
 mod failures;
 mod harness;
 mod imports;
+mod kill;
+mod kill_rig;
 mod main_job;
 mod names;
 mod oddities;

@@ -132,6 +132,9 @@ impl Limits {
     /// The server obeys this encoding. True when chats were called incomplete before for want of that proof.
     pub(super) fn prove(&self, encoding: Encoding) -> bool {
         let late = self.facts.get(PROVEN).as_deref() == Some(NOTHING);
+        if late {
+            self.facts.owe_refetch();
+        }
         self.facts.set(ACCEPTED, encoding.word());
         self.facts.set(PROVEN, encoding.word());
         late
