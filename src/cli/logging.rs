@@ -27,6 +27,8 @@ fn begin(usual: &str) {
         .with_writer(super::progress::stderr)
         .with_ansi(terminal && !config::no_color())
         .with_target(false)
+        // A log that cannot be written must not end the work.
+        .log_internal_errors(false)
         .finish();
     // Only a second start in one process (a test) fails, and then logging is on already.
     drop(subscriber.try_init());

@@ -27,6 +27,8 @@ pub struct Batch {
     pub usage: UsageNow,
     /// A conversation whose messages are all here.
     pub fetched: Option<FetchMark>,
+    /// A conversation whose fetch failed: it goes to the end of the queue.
+    pub fetch_failed: Option<String>,
     /// The stretch of ids that this page of a sweep holds whole.
     pub stretch: Option<Stretch>,
     /// A sweep begins or ends with this batch.

@@ -291,6 +291,7 @@ impl Runner {
         if self.probed.load(Ordering::Relaxed) || cursor.probed_at.is_none() {
             cursor.probed_at = Some(self.started_ms);
         }
+        cursor.finished_at = Some(self.now());
         cursor.walk = Some(walk.clone()).filter(|walk| matches!(walk, Walk::Anchored(_)));
         if feed.complete {
             cursor.sweep = None;
@@ -301,6 +302,12 @@ impl Runner {
         }
         batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         Ok(self.commit(batch).await?)
+    }
+
+    /// Whether a feed was read to its end since a time.
+    pub(crate) async fn was_read_since(&self, feed: &Feed, began_at: i64) -> Result<bool, PassError> {
+        let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
+        Ok(FeedCursor::parse(stored.as_deref()).finished_at.is_some_and(|at| at >= began_at))
     }
 
     /// Remembers when the first pass began, for streams of changes: what changes while the history is being brought

@@ -11,7 +11,7 @@ const ASK_AGAIN_MS: i64 = 7 * 24 * 3_600_000;
 impl Runner {
     /// Looks up ids that no record described. A pass that changed nothing makes no request here.
     pub(crate) async fn resolve_names(&self) -> Result<(), PassError> {
-        if !self.counted().changed_anything() {
+        if !self.pass.full && !self.counted().changed_anything() {
             return Ok(());
         }
         self.progress.doing("names");

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +14,15 @@ use crate::model::StreamKey;
 use crate::provider::{Feed, Pass};
 use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
 
-/// The cursor that stands while a full pass is under way.
+/// The cursors that stand while a full pass, or a first one, is under way.
 const FULL_PASS: &str = "full_pass";
+const FIRST_PASS: &str = "first_pass";
+
+/// What such a cursor holds: when the pass began, in milliseconds.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct History {
+    began_at: i64,
+}
 
 /// What kind of pass is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -86,6 +93,7 @@ pub async fn run_pass(
         usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
         counts: Mutex::new(Counts::default()),
         listed: Mutex::new(None),
+        closed_scopes: Mutex::default(),
         read_whole: Mutex::default(),
         refetches: tokio::sync::RwLock::new(0),
         probed: AtomicBool::new(false),
@@ -96,7 +104,7 @@ pub async fn run_pass(
         store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
     }
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
-    let reached_end = outcome.lists_read && !wanted.is_ranged();
+    let reached_end = outcome.lists_read && ended_by.is_none() && !wanted.is_ranged();
     store
         .finish_run(run_id, row.id, report.run_status, report.error.clone(), runner.usage(), reached_end, clock())
         .await?;
@@ -109,13 +117,21 @@ impl Runner {
         if self.range.is_none() {
             self.seed_watermarks().await?;
         }
-        if self.pass.full {
-            self.begin_full().await?;
-        }
+        let resumed_from = self.begin_history().await?;
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
-        while let Some(feed) = feeds.pop_front() {
+        while let Some(mut feed) = feeds.pop_front() {
             if self.cancel.is_cancelled() {
                 return Err(crate::http::FetchError::Cancelled.into());
+            }
+            if let Some(began_at) = resumed_from
+                && self.was_read_since(&feed, began_at).await?
+            {
+                if feed.optional {
+                    self.read_whole.lock().unwrap_or_else(PoisonError::into_inner).insert(feed.key.stream);
+                    continue;
+                }
+                // Read whole before the interruption: only what came since is wanted.
+                feed.complete = false;
             }
             match self.feed(&feed).await {
                 Ok(ids) if feed.fans_out => {
@@ -125,10 +141,19 @@ impl Runner {
                 }
                 Ok(_) => outcome.scopes_read += u64::from(!feed.key.scope.is_empty()),
                 Err(error) if error.ends_source() => return Err(error),
-                Err(error) if feed.optional => self.warn(&feed.key.to_string(), &error),
+                Err(error) if feed.optional => {
+                    self.warn(&feed.key.to_string(), &error);
+                    if !error.is_lasting() {
+                        outcome.partly.push((feed.key.to_string(), error));
+                    }
+                }
                 Err(error) => {
                     let stream = feed.key.to_string();
                     tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
+                    if !feed.key.scope.is_empty() {
+                        let mut closed = self.closed_scopes.lock().unwrap_or_else(PoisonError::into_inner);
+                        closed.push(feed.key.scope.clone());
+                    }
                     let partly = error.is_deferred() || !feed.key.scope.is_empty();
                     let list = if partly { &mut outcome.partly } else { &mut outcome.failed };
                     list.push((stream, error));
@@ -156,28 +181,41 @@ impl Runner {
             }
             outcome.partly.push(("messages".to_owned(), error));
         }
-        if self.pass.full && outcome.lists_read && outcome.conversations_failed == 0 {
-            self.end_full().await?;
-        }
+        // A pass that failed somewhere was still no pass cut short: the next one begins anew.
+        self.end_history().await?;
         self.resolve_names().await
     }
 
-    /// Makes every conversation stale, unless an earlier full pass that was cut short did so already: then this one
-    /// goes on where that one stopped.
-    async fn begin_full(&self) -> Result<(), PassError> {
-        if self.store.cursor(self.source_id, StreamKey::plain(FULL_PASS)).await?.is_some() {
-            return Ok(());
+    /// Begins to bring the history (a first pass or a full one), or goes on with one that was cut short: then the time
+    /// at which that one began. A full pass makes every conversation stale, once.
+    async fn begin_history(&self) -> Result<Option<i64>, PassError> {
+        let Some(key) = self.history_key() else { return Ok(None) };
+        if let Some(json) = self.store.cursor(self.source_id, key.clone()).await? {
+            let began_at = serde_json::from_str::<History>(&json).map_or(i64::MAX, |history| history.began_at);
+            return Ok(Some(began_at));
         }
         let mut batch = self.batch();
-        batch.refetch_all = true;
-        batch.cursors.push((StreamKey::plain(FULL_PASS), format!("{{\"began_at\":{}}}", self.started_ms)));
+        batch.refetch_all = self.pass.full;
+        let history = History { began_at: self.started_ms };
+        batch.cursors.push((key, serde_json::to_string(&history).unwrap_or_else(|_| "{}".to_owned())));
+        self.commit(batch).await?;
+        Ok(None)
+    }
+
+    async fn end_history(&self) -> Result<(), PassError> {
+        let Some(key) = self.history_key() else { return Ok(()) };
+        let mut batch = self.batch();
+        batch.drop_cursor = Some(key);
         Ok(self.commit(batch).await?)
     }
 
-    async fn end_full(&self) -> Result<(), PassError> {
-        let mut batch = self.batch();
-        batch.drop_cursor = Some(StreamKey::plain(FULL_PASS));
-        Ok(self.commit(batch).await?)
+    fn history_key(&self) -> Option<StreamKey> {
+        match self.pass {
+            _ if self.range.is_some() => None,
+            Pass { full: true, .. } => Some(StreamKey::plain(FULL_PASS)),
+            Pass { first: true, .. } => Some(StreamKey::plain(FIRST_PASS)),
+            Pass { .. } => None,
+        }
     }
 
     fn report(&self, outcome: &Outcome, ended_by: Option<&PassError>, now_ms: i64) -> SourceReport {

@@ -1,5 +1,13 @@
 //! Stories: the built binary against simulated providers over real HTTP, judged by what stands in the SQLite file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod deletions;
+mod failures;
 mod harness;
+mod imports;
 mod main_job;
+mod names;
+mod oddities;
+mod replay;
+mod secrets;
+mod snapshots;
