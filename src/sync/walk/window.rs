@@ -10,6 +10,9 @@ use crate::provider::{Ask, Page};
 /// Share of a page that a window is made to hold at first, in percent: room for rows that come meanwhile.
 const FILL_PERCENT: u64 = 70;
 
+/// How often the newest window is split at most. A list that grows faster than it can be read has no end.
+const MOST_OPEN_SPLITS: u32 = 5;
+
 /// A window; an open side is `None`. Bounds are inclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
@@ -38,6 +41,8 @@ pub struct Windows {
     pub(crate) ended_on_nothing: bool,
     /// Some row was met.
     met: bool,
+    /// How often the newest window was split.
+    open_splits: u32,
     /// The times that the plain list showed. Not saved: after a kill, windows are found by bisecting alone.
     #[serde(skip)]
     times: Vec<i64>,
@@ -62,6 +67,7 @@ impl Windows {
             plain_only: false,
             ended_on_nothing: false,
             met: false,
+            open_splits: 0,
             times: Vec::new(),
         }
     }
@@ -175,7 +181,7 @@ impl Windows {
         Ok(())
     }
 
-    /// Splits a window that did not fit one page, at the middle of the times it showed.
+    /// Splits a window that did not fit one page: between the times it showed, the newest window behind them.
     fn split(&mut self, window: Window, page: &Page, limit: u32) -> Result<(), Broken> {
         let later = |at: i64| Window { from: Some(at.saturating_add(1)), to: window.to };
         let until = |at: i64| Window { from: window.from, to: Some(at) };
@@ -189,18 +195,38 @@ impl Windows {
         let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else {
             return Err(Broken::Filter);
         };
-        match (window.from, window.to) {
-            (Some(low), Some(high)) if low >= high => {
-                self.crowded = Some(Seam::default());
-                return self.take_crowded(window, page, limit);
-            }
-            _ => {}
+        if window.from.is_some_and(|from| window.to.is_some_and(|to| from >= to)) {
+            self.crowded = Some(Seam::default());
+            return self.take_crowded(window, page, limit);
         }
-        // Bounds of what is known of the window; an open side lies beyond what the page showed.
-        let low = window.from.unwrap_or(first.saturating_sub(1));
-        let high = window.to.unwrap_or(last.saturating_add(1)).max(low.saturating_add(1));
-        let low = low.min(high.saturating_sub(1));
-        let middle = times.get(times.len() / 2).copied().unwrap_or(first).clamp(low, high);
+        let newest_first = keys(page).is_sorted_by(|a, b| a >= b);
+        if let (Some(from), None) = (window.from, window.to) {
+            // Its rows are newer than the walk: what comes while it catches up belongs to the next pass anyway. Newest
+            // first, one page shows where the list ends. Else rows in the future of this clock are taken in by greater
+            // and greater steps.
+            let most = if newest_first && first < last { 1 } else { MOST_OPEN_SPLITS };
+            if self.open_splits < most {
+                let reach = last.saturating_sub(from).saturating_mul((1 << (4 * self.open_splits)) - 1);
+                let edge = last.saturating_add(reach).max(from);
+                self.open_splits += 1;
+                self.pending.push(later(edge));
+                self.pending.push(until(edge));
+            }
+            return Ok(());
+        }
+        // The oldest window has no lower bound; it reaches below what the page showed.
+        let high = window.to.unwrap_or(last);
+        let low = window.from.unwrap_or(first.saturating_sub(1)).min(high.saturating_sub(1));
+        // A page in order shows one end of the window: the part at that end is made to fit a page, with room to spare.
+        let percent = if keys(page).is_sorted() {
+            FILL_PERCENT
+        } else if newest_first {
+            100 - FILL_PERCENT
+        } else {
+            50
+        };
+        let place = times.len() * usize::try_from(percent).unwrap_or(50) / 100;
+        let middle = times.get(place).copied().unwrap_or(first).clamp(low, high);
         let middle = if middle >= high { low.midpoint(high) } else { middle };
         self.pending.push(later(middle));
         self.pending.push(until(middle));
