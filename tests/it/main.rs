@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod deletions;
+mod drift_list;
+mod drift_walks;
 mod failures;
 mod harness;
 mod imports;
