@@ -178,6 +178,25 @@ async fn a_server_that_stops_obeying_the_limit_is_not_believed_any_more() {
 }
 
 #[tokio::test]
+async fn a_fixed_encoding_is_doubted_with_one_probe_of_its_own() {
+    for proven_before in [false, true] {
+        for stored in [0, 300] {
+            let (mut data, chat) = workspace(300);
+            data.quirks.pagination = PaginationEncoding::Json;
+            let stage = Stage::with(data, Pagination::Plain).await;
+            if proven_before {
+                stage.facts.set("pagination", "plain");
+                stage.facts.set("pagination_proven", "plain");
+            }
+            let page = stage.fetch_again(&chat, stored).await;
+            assert_eq!((count(&page, "messages"), page.incomplete), (250, Some("limit")));
+            assert_eq!(stage.asked(MESSAGES), 2);
+            assert_eq!(stage.fact("pagination_proven").as_deref(), Some("nothing"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_round_number_of_rows_is_doubted_where_more_are_stored() {
     let (data, chat) = workspace(600);
     let stage = Stage::of(data).await;
