@@ -157,6 +157,39 @@ async fn a_missing_chatbot_does_not_make_its_threads_gone() {
 }
 
 #[tokio::test]
+async fn a_chatbot_that_its_list_does_not_hold_any_more_takes_its_threads_along() {
+    let body = br#"{"success":false,"message":"Chatbot not found","error":{"code":"CHATBOT_NOT_FOUND"}}"#.to_vec();
+    let server = Server::start(vec![(V0_THREAD, 404, body.clone()), (V2_PAGE_1, 404, body)]).await;
+    for api in [Api::V0, Api::V2] {
+        let (source, _) = server.source(api, &[]);
+        let is_gone = async || match source.conversation(&job(None), None).await {
+            Ok(Fetched::Gone) => true,
+            Err(FetchError::NotFound { .. }) => false,
+            other => panic!("{other:?}"),
+        };
+        let list = &source.plan(&PASS)[0];
+        let read = |ids: &[&str]| {
+            let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+            source.fan_out(list, &ids, &PASS);
+        };
+        assert!(!is_gone().await, "the list was not read");
+        read(&["400", "399"]);
+        assert!(!is_gone().await, "the list holds it");
+        read(&["400", "401"]);
+        let _ = source.plan(&PASS);
+        assert!(is_gone().await);
+        read(&[]);
+        assert!(!is_gone().await, "an empty list proves nothing");
+        read(&["400"]);
+        source.prepare().await.unwrap();
+        assert!(!is_gone().await, "what an earlier pass read is no proof");
+    }
+    let (named, _) = server.source(Api::V0, &["399"]);
+    let _ = named.plan(&PASS);
+    assert!(matches!(named.conversation(&job(None), None).await, Err(FetchError::NotFound { .. })));
+}
+
+#[tokio::test]
 async fn a_conversation_that_is_shorter_than_reported_says_so() {
     let script: fn() -> Script = || {
         vec![

@@ -9,7 +9,7 @@ use super::records::{self, ConversationId, Tally};
 use super::wire::{Answer, broken, read};
 use crate::http::{FetchError, Http, Unfit};
 use crate::model::RawRecord;
-use crate::provider::{ConversationPage, Facts, Fetched, Job, Page};
+use crate::provider::{ConversationPage, Facts, Job, Page};
 
 /// Name of the fact whether the server takes `includeChatUser`; the value `no` says that it answered 400 to it.
 const INCLUDE_CHAT_USER: &str = "include_chat_user";
@@ -45,7 +45,7 @@ async fn list(
 }
 
 /// A whole thread: its head and its messages, which come in one answer.
-pub(super) async fn conversation(http: &Http, facts: &Facts, job: &Job) -> Result<Fetched, FetchError> {
+pub(super) async fn conversation(http: &Http, facts: &Facts, job: &Job) -> Result<ConversationPage, FetchError> {
     let id = ConversationId::parse(&job.external_id)?;
     let ask_user = facts.get(INCLUDE_CHAT_USER).as_deref() != Some("no");
     let mut fetched = thread(http, id, job, ask_user).await;
@@ -56,7 +56,7 @@ pub(super) async fn conversation(http: &Http, facts: &Facts, job: &Job) -> Resul
             facts.set(INCLUDE_CHAT_USER, "no");
         }
     }
-    super::or_gone(fetched)
+    fetched
 }
 
 async fn thread(

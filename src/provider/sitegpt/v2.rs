@@ -9,7 +9,7 @@ use super::records::{self, ConversationId, Tally};
 use super::wire::read;
 use crate::http::{FetchError, Http};
 use crate::model::{Hasher, RawRecord};
-use crate::provider::{ConversationPage, Fetched, Job, Page};
+use crate::provider::{ConversationPage, Job, Page};
 
 /// The largest page that the command-line documents allow.
 const MESSAGES_PER_PAGE: &str = "100";
@@ -96,11 +96,7 @@ impl Walk {
 }
 
 /// One page of a conversation's messages, oldest first.
-pub(super) async fn conversation(http: &Http, job: &Job, page: Option<&str>) -> Result<Fetched, FetchError> {
-    super::or_gone(messages(http, job, page).await)
-}
-
-async fn messages(http: &Http, job: &Job, page: Option<&str>) -> Result<ConversationPage, FetchError> {
+pub(super) async fn conversation(http: &Http, job: &Job, page: Option<&str>) -> Result<ConversationPage, FetchError> {
     let id = ConversationId::parse(&job.external_id)?;
     let segments = ["api", "v2", "chatbots", id.chatbot, "conversations", id.thread, "messages"];
     let mut walk: Walk = match page {
