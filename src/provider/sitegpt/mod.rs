@@ -69,7 +69,7 @@ pub struct Sitegpt {
 }
 
 impl Sitegpt {
-    /// An account that is read through `http`. `facts` remembers whether the server takes `includeChatUser`.
+    /// An account that is read through `http`. `facts` remembers what the server was found to take: see `v0`.
     #[must_use]
     pub fn new(http: Http, facts: Arc<Facts>, settings: Settings) -> Self {
         Self { http, facts, settings, listed: Mutex::default() }
@@ -139,9 +139,11 @@ impl Provider for Sitegpt {
     async fn page(&self, stream: &StreamKey, ask: &Ask) -> Result<Page, FetchError> {
         let chatbot = stream.scope.as_str();
         match (self.settings.api, stream.stream, ask) {
-            (Api::V0, CHATBOTS, Ask::Number { number, limit }) => v0::chatbots(&self.http, *number, cap(*limit)).await,
+            (Api::V0, CHATBOTS, Ask::Number { number, limit }) => {
+                v0::chatbots(&self.http, &self.facts, *number, cap(*limit)).await
+            }
             (Api::V0, THREADS, Ask::Number { number, limit }) => {
-                v0::threads(&self.http, chatbot, *number, cap(*limit)).await
+                v0::threads(&self.http, &self.facts, chatbot, *number, cap(*limit)).await
             }
             (Api::V2, CHATBOTS, Ask::Token { token, limit }) => {
                 v2::chatbots(&self.http, token.as_deref(), cap(*limit)).await

@@ -249,6 +249,48 @@ async fn numbered_pages_end_at_an_empty_one() {
 }
 
 #[tokio::test]
+async fn a_list_that_takes_no_parameters_is_read_whole_without_them() {
+    let no = br#"{"success":false,"message":"no","error":{"code":"REQUEST_VALIDATION_FAILED"}}"#.to_vec();
+    for (stream, asked, bare, name) in [
+        (StreamKey::plain(CHATBOTS), "/api/v0/chatbots?page=1&limit=100", "/api/v0/chatbots", "v0_chatbots"),
+        (
+            StreamKey::scoped(THREADS, "399"),
+            "/api/v0/chatbots/399/threads?page=1&limit=100",
+            "/api/v0/chatbots/399/threads",
+            "v0_threads",
+        ),
+    ] {
+        let server = Server::start(vec![(asked, 400, no.clone()), (bare, 200, fixture(name))]).await;
+        let (v0, facts) = server.source(Api::V0, &[]);
+        let first = Ask::Number { number: 1, limit: 100 };
+        for _ in 0..2 {
+            let page = v0.page(&stream, &first).await.unwrap();
+            assert_eq!((page.records.is_empty(), page.last), (false, Some(true)));
+        }
+        assert_eq!(server.asked(), [asked, bare, bare]);
+        // One list that refuses them says nothing of the other.
+        let other = if stream.stream == CHATBOTS { "list_params_threads" } else { "list_params_chatbots" };
+        assert_eq!(facts.get(other), None);
+        assert_eq!(facts.get(&format!("list_params_{}", stream.stream)).as_deref(), Some("refused"));
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_either_way_or_on_a_later_page_teaches_nothing() {
+    let no = || br#"{"success":false,"message":"no","error":{"code":"REQUEST_VALIDATION_FAILED"}}"#.to_vec();
+    let (first, bare) = ("/api/v0/chatbots/399/threads?page=1&limit=100", "/api/v0/chatbots/399/threads");
+    let second = "/api/v0/chatbots/399/threads?page=2&limit=100";
+    let server = Server::start(vec![(first, 400, no()), (bare, 400, no()), (second, 400, no())]).await;
+    let (v0, facts) = server.source(Api::V0, &[]);
+    for number in [1, 2] {
+        let page = v0.page(&StreamKey::scoped(THREADS, "399"), &Ask::Number { number, limit: 100 }).await;
+        assert!(matches!(page, Err(FetchError::Rejected { status: 400, .. })), "{page:?}");
+    }
+    assert_eq!(server.asked(), [first, bare, second], "the first page took the parameters");
+    assert_eq!(facts.get("list_params_threads"), None);
+}
+
+#[tokio::test]
 async fn the_plan_lists_chatbots_unless_they_are_named() {
     let server = Server::start(Vec::new()).await;
     for (api, shape) in [(Api::V0, Shape::Pages), (Api::V2, Shape::Cursor)] {
