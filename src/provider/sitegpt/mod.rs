@@ -25,6 +25,7 @@ mod split;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod v0;
 mod v2;
 mod wire;
@@ -162,7 +163,7 @@ impl Provider for Sitegpt {
     async fn conversation(&self, job: &Job, page: Option<&str>) -> Result<Fetched, FetchError> {
         let fetched = match self.settings.api {
             Api::V0 => v0::conversation(&self.http, &self.facts, job).await,
-            Api::V2 => v2::conversation(&self.http, job, page).await,
+            Api::V2 => v2::conversation(&self.http, &self.facts, job, page).await,
         };
         match fetched {
             Ok(page) => Ok(Fetched::Page(page)),

@@ -207,6 +207,24 @@ async fn a_conversation_that_is_shorter_than_reported_says_so() {
 }
 
 #[tokio::test]
+async fn what_the_total_counts_is_learnt_from_conversations_that_come_out_even() {
+    let server = Server::start(vec![
+        (V0_THREAD, 200, fixture("v0_thread")),
+        (V2_PAGE_1, 200, fixture("v2_messages_1")),
+        (V2_PAGE_2, 200, fixture("v2_messages_2")),
+    ])
+    .await;
+    for api in [Api::V0, Api::V2] {
+        let (source, facts) = server.source(api, &[]);
+        assert_eq!(whole(&source, &job(Some(16))).await.1, None, "22 halves of 15 messages");
+        assert_eq!(whole(&source, &job(Some(15))).await.1, None);
+        assert_eq!(facts.get("total_counts").as_deref(), Some("objects"));
+        assert_eq!(whole(&source, &job(Some(16))).await.1, Some("count"), "messages are counted, and one is missing");
+        assert_eq!(whole(&source, &job(Some(14))).await.1, None, "one came between the list and the fetch");
+    }
+}
+
+#[tokio::test]
 async fn cursors_that_lead_in_a_circle_end_in_an_error() {
     let page = |next: &str| {
         format!(r#"{{"ok":true,"data":{{"messages":[],"chatbots":[],"pagination":{{"hasNextPage":true,"nextCursor":"{next}"}}}}}}"#)

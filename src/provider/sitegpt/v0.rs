@@ -6,7 +6,8 @@
 
 use serde_json::value::RawValue;
 
-use super::records::{self, ConversationId, Tally};
+use super::records::{self, ConversationId};
+use super::totals::Tally;
 use super::wire::{Answer, broken, read};
 use crate::http::{FetchError, Http, Unfit};
 use crate::model::RawRecord;
@@ -96,7 +97,9 @@ pub(super) async fn conversation(http: &Http, facts: &Facts, job: &Job) -> Resul
             facts.set(INCLUDE_CHAT_USER, "no");
         }
     }
-    fetched
+    let (page, tally) = fetched?;
+    let compared = tally.compare(job.reported_messages, facts);
+    Ok(ConversationPage { incomplete: compared.incomplete, refetch_all: compared.refetch_all, ..page })
 }
 
 async fn thread(
@@ -104,14 +107,14 @@ async fn thread(
     id: ConversationId<'_>,
     job: &Job,
     include_chat_user: bool,
-) -> Result<ConversationPage, FetchError> {
+) -> Result<(ConversationPage, Tally), FetchError> {
     let query: &[(&str, &str)] = if include_chat_user { &[("includeChatUser", "true")] } else { &[] };
     let segments = ["api", "v0", "chatbots", id.chatbot, "threads", id.thread];
     http.get(&segments, query, |body| read(body, |answer| whole(answer, id, job))).await
 }
 
-/// The page that one answer makes: a thread comes whole.
-fn whole(answer: &Answer<'_>, id: ConversationId<'_>, job: &Job) -> Result<ConversationPage, Unfit> {
+/// The page that one answer makes, and what it counts: a thread comes whole.
+fn whole(answer: &Answer<'_>, id: ConversationId<'_>, job: &Job) -> Result<(ConversationPage, Tally), Unfit> {
     let (raw, fields) = answer.item("thread")?;
     let messages =
         fields.array("messages").ok_or_else(|| broken("`data.thread.messages` is missing or is not an array"))?;
@@ -124,5 +127,5 @@ fn whole(answer: &Answer<'_>, id: ConversationId<'_>, job: &Job) -> Result<Conve
     records.extend(
         (0_i64..).zip(messages).map(|(seq, raw)| (super::MESSAGES, records::message(&job.external_id, seq, raw))),
     );
-    Ok(ConversationPage { records, incomplete: tally.shortfall(job.reported_messages), ..Default::default() })
+    Ok((ConversationPage { records, ..Default::default() }, tally))
 }
