@@ -4,6 +4,7 @@
 mod deletions;
 mod drift;
 mod drift_list;
+mod drift_moves;
 mod drift_walks;
 mod failures;
 mod harness;
