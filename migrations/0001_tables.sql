@@ -262,6 +262,8 @@ CREATE TABLE dead_letters (
   error TEXT NOT NULL,
   body TEXT,
   body_hash INTEGER NOT NULL,
+  last_seen_ms INTEGER NOT NULL,
+  last_seen TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', last_seen_ms / 1000.0, 'unixepoch')) VIRTUAL,
   first_seen_ms INTEGER NOT NULL,
   first_seen TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', first_seen_ms / 1000.0, 'unixepoch')) VIRTUAL,
   resolved_at_ms INTEGER,

@@ -11,6 +11,7 @@ mod commit;
 mod conversation;
 mod directory;
 mod error;
+pub mod failpoint;
 mod letters;
 mod lock;
 mod message;
@@ -23,6 +24,7 @@ mod status;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod work;
 mod writer;
 

@@ -9,6 +9,7 @@ use rusqlite::params;
 
 use super::batch::{Batch, Stretch};
 use super::commit::Tx;
+use super::failpoint::failpoint;
 
 /// Complete readings, one after the other, that must miss a row before it counts as deleted.
 const READINGS: i64 = 2;
@@ -76,6 +77,7 @@ impl Tx<'_> {
                      WHERE id IN (SELECT raw_id FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)",
                 )?
                 .execute(params![self.source_id, stream])?;
+            failpoint!("sweep.counted");
             let gone: Vec<(i64, i64)> = self
                 .conn
                 .prepare_cached(
@@ -93,6 +95,7 @@ impl Tx<'_> {
                 self.forget_hash(raw_id)?;
             }
         }
+        failpoint!("sweep.ended");
         self.begin_sweep(stream)
     }
 

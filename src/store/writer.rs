@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, Committed, UsageNow};
+use super::failpoint::failpoint;
 use super::run::{self, Finish, RunMode, RunStatus, SourceRow};
+use super::wal::{self, WalCap};
 use super::work::{self, StaleConversation, UnknownIds};
 use super::{StoreError, StoreLock, commit, open};
 use crate::model::{ProviderKind, StreamKey};
@@ -18,6 +21,9 @@ const WAITING_BATCHES: usize = 8;
 
 /// Records in one transaction, at the most, when waiting batches are folded together.
 const FOLDED_RECORDS: usize = 4000;
+
+/// How long the last checkpoint may wait for readers.
+const LAST_CHECKPOINT: Duration = Duration::from_millis(500);
 
 type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 type Answer = oneshot::Sender<Result<Committed, StoreError>>;
@@ -71,9 +77,13 @@ impl Store {
             .name("store-writer".to_owned())
             .spawn(move || {
                 write_until_closed(&mut connection, &mut inbox);
-                // A clean file for whoever copies it; a reader in the way is no harm.
-                if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
-                    tracing::debug!(%error, "the last checkpoint was left to the next opening");
+                failpoint!("close.checkpoint");
+                // A clean file for whoever copies it; a reader in the way is no harm, and not waited for.
+                let tidied = connection
+                    .execute_batch("PRAGMA optimize")
+                    .and_then(|()| wal::truncate(&connection, LAST_CHECKPOINT));
+                if !matches!(tidied, Ok(true)) {
+                    tracing::debug!(?tidied, "the last checkpoint was left to the next opening");
                 }
             })
             .map_err(|error| StoreError::Unopenable { path: path.to_owned(), cause: error.to_string() })?;
@@ -128,6 +138,14 @@ impl Store {
         })
         .await?
         .map_err(|stored| run::provider_changed(name, &stored, provider))
+    }
+
+    /// Whether the last run of a source did not come to its end.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn was_cut_short(&self, source_id: i64) -> Result<bool, StoreError> {
+        self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
     }
 
     /// Begins a run: its id, and the change counter at its start.
@@ -222,6 +240,7 @@ impl Store {
 
 fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Order>) {
     let mut held = None;
+    let mut cap = WalCap::new(connection);
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
             Order::Do(task) => task(connection),
@@ -242,6 +261,7 @@ fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Or
                     }
                 }
                 commit_together(connection, waiting);
+                cap.after_commit(connection, Instant::now());
             }
         }
     }
@@ -274,12 +294,21 @@ fn commit_together(connection: &mut Connection, waiting: Vec<(Box<Batch>, Answer
 
 fn commit_all(connection: &mut Connection, batches: &[&Batch]) -> Result<Vec<Committed>, StoreError> {
     let doing = "storing a page";
+    #[cfg(debug_assertions)]
+    if super::failpoint::faults().cursors_first {
+        for batch in batches {
+            commit::cursors_alone(connection, batch).map_err(StoreError::sql(doing))?;
+        }
+    }
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
+    failpoint!("commit.begun");
     let mut committed = Vec::with_capacity(batches.len());
     for batch in batches {
         committed.push(commit::apply(&transaction, batch)?);
     }
+    failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
+    failpoint!("commit.done");
     Ok(committed)
 }

@@ -45,6 +45,9 @@ pub struct FeedCursor {
     /// When the first pass began, until the stream has a watermark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeded_at: Option<i64>,
+    /// When the pass began that last enumerated the whole stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept_at: Option<i64>,
     /// When the end was last proved by a question without a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probed_at: Option<i64>,

@@ -9,6 +9,7 @@ use super::runner::Runner;
 use super::walk::{Anchored, Broken, Changes, Keyset, Pages, Tokens, Walk, Windows};
 use crate::http::FetchError;
 use crate::provider::{Ask, Feed, Page, Shape};
+use crate::store::failpoint::failpoint;
 use crate::store::{Stretch, SweepPoint};
 
 /// What a page of a sweep along ids proves about deletions.
@@ -47,7 +48,10 @@ impl Runner {
         let mut ids = Vec::new();
         loop {
             while let Some(ask) = walk.ask(limit) {
-                let page = match self.source.provider.page(&feed.key, &ask).await {
+                failpoint!("fetch.before");
+                let answer = self.source.provider.page(&feed.key, &ask).await;
+                failpoint!("fetch.after");
+                let page = match answer {
                     Ok(page) => page,
                     // A keyset counts no positions, so its page size may change on the way.
                     Err(FetchError::TooLarge { .. }) if limit > 1 && matches!(ask, Ask::After { .. }) => {
@@ -295,6 +299,7 @@ impl Runner {
         cursor.walk = Some(walk.clone()).filter(|walk| matches!(walk, Walk::Anchored(_)));
         if feed.complete {
             cursor.sweep = None;
+            cursor.swept_at = Some(self.started_ms);
         }
         let mut batch = self.batch();
         if feed.complete && matches!(walk, Walk::Keyset(_)) {
@@ -307,7 +312,9 @@ impl Runner {
     /// Whether a feed was read to its end since a time.
     pub(crate) async fn was_read_since(&self, feed: &Feed, began_at: i64) -> Result<bool, PassError> {
         let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
-        Ok(FeedCursor::parse(stored.as_deref()).finished_at.is_some_and(|at| at >= began_at))
+        let cursor = FeedCursor::parse(stored.as_deref());
+        let read_at = if feed.complete { cursor.swept_at } else { cursor.finished_at };
+        Ok(read_at.is_some_and(|at| at >= began_at))
     }
 
     /// Remembers when the first pass began, for streams of changes: what changes while the history is being brought

@@ -10,6 +10,7 @@ use super::runner::Runner;
 use crate::http::FetchError;
 use crate::model::Row;
 use crate::provider::{ConversationPage, Fetched, Job};
+use crate::store::failpoint::failpoint;
 use crate::store::{FetchMark, Record, StaleConversation};
 
 /// Stale conversations read from the store at once.
@@ -160,17 +161,19 @@ impl Runner {
             stored_messages: conversation.stored_messages,
             unlisted: self.is_unlisted(&conversation.external_id),
         };
-        let mark = |incomplete, gone| FetchMark {
+        let mark = |fingerprint, incomplete, gone| FetchMark {
             conversation: conversation.external_id.clone(),
-            fingerprint: conversation.fingerprint,
+            fingerprint,
             incomplete,
             gone,
             present: None,
         };
         let mut present = Some(HashSet::new());
+        let mut fingerprint = conversation.fingerprint;
         let mut page = None;
         let refetches_before = *self.refetches.read().await;
         loop {
+            failpoint!("fetch.before");
             let mut end = End::default();
             let fetched = match self.source.provider.conversation(&job, page.as_deref()).await {
                 // No request can name it: that will not change, and is no failure of any run.
@@ -179,20 +182,25 @@ impl Runner {
                 }
                 fetched => fetched?,
             };
+            failpoint!("fetch.after");
             let mut batch = self.batch();
             let next = match fetched {
                 Fetched::Gone => {
                     tracing::info!(source = %self.source.name, item = %job.external_id, "a listed conversation is gone");
-                    batch.fetched = Some(mark(None, true));
+                    batch.fetched = Some(mark(fingerprint, None, true));
                     end.gone = true;
                     None
                 }
                 Fetched::Page(fetched) => {
                     batch.records = fetched.records.into_iter().map(|(stream, raw)| self.record(stream, raw)).collect();
                     note_present(&mut present, &batch.records);
+                    if page.is_none() {
+                        fingerprint = own_fingerprint(&batch.records, &job.external_id).or(fingerprint);
+                    }
                     if fetched.next.is_none() {
-                        batch.fetched = Some(FetchMark { present: present.take(), ..mark(fetched.incomplete, false) });
-                        batch.refetch_all = fetched.refetch_all;
+                        batch.fetched =
+                            Some(FetchMark { present: present.take(), ..mark(fingerprint, fetched.incomplete, false) });
+                        batch.refetch_all = fetched.refetch_all || self.source.facts.owes_refetch();
                     }
                     fetched.next
                 }
@@ -200,13 +208,20 @@ impl Runner {
             end.refetch_all = batch.refetch_all;
             if end.refetch_all {
                 let mut refetches = self.refetches.write().await;
-                *refetches += 1;
+                if *refetches == refetches_before || self.source.facts.owes_refetch() {
+                    *refetches += 1;
+                    batch.facts.extend([self.source.facts.pay_refetch()]);
+                } else {
+                    // Another fetch marked them meanwhile, this one's conversation included.
+                    (batch.refetch_all, batch.fetched) = (false, None);
+                }
                 self.commit(batch).await?;
             } else {
                 let refetches = self.refetches.read().await;
                 if *refetches != refetches_before {
                     batch.fetched = None;
                 }
+                self.source.facts.forget_paid(&mut batch.facts);
                 self.commit(batch).await?;
             }
             if next.is_none() {
@@ -215,6 +230,15 @@ impl Runner {
             page = next;
         }
     }
+}
+
+/// The fingerprint of the conversation's own record, where the first page brought one beside the messages: these are no
+/// older than it, so the fetch was made for it.
+fn own_fingerprint(records: &[Record], conversation: &str) -> Option<i64> {
+    records.iter().filter_map(|record| record.outcome.as_ref().ok()).flatten().find_map(|row| match row {
+        Row::Conversation(row) if row.external_id == conversation => row.fingerprint,
+        _ => None,
+    })
 }
 
 /// Adds the messages of a page to those met. A record that could not be read leaves open which message it was.

@@ -11,7 +11,8 @@ use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Runner, Source};
 use crate::model::StreamKey;
-use crate::provider::{Feed, Pass};
+use crate::provider::{Feed, Pass, Shape};
+use crate::store::failpoint::failpoint;
 use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
 
 /// The cursors that stand while a full pass, or a first one, is under way.
@@ -76,6 +77,7 @@ pub async fn run_pass(
         Wanted { .. } if row.first_pass_done && !wanted.is_ranged() => RunMode::Incremental,
         Wanted { .. } => RunMode::Backfill,
     };
+    let after_cut = store.was_cut_short(row.id).await?;
     let (run_id, run_start_rev) = store.start_run(row.id, mode, started_ms).await?;
     let usage = source.http.usage();
     let runner = Arc::new(Runner {
@@ -84,6 +86,7 @@ pub async fn run_pass(
         run_id,
         run_start_rev,
         started_ms,
+        after_cut,
         pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
         store: store.clone(),
@@ -130,8 +133,9 @@ impl Runner {
                     self.read_whole.lock().unwrap_or_else(PoisonError::into_inner).insert(feed.key.stream);
                     continue;
                 }
-                // Read whole before the interruption: only what came since is wanted.
-                feed.complete = false;
+                // Read whole before the interruption: only what came since is wanted. But what a list leaves out can be
+                // told only by the process that read all of it.
+                feed.complete &= self.pass.full && feed.shape == Shape::Windows;
             }
             match self.feed(&feed).await {
                 Ok(ids) if feed.fans_out => {
@@ -163,12 +167,16 @@ impl Runner {
         if self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty() {
             self.close_range().await?;
         }
+        failpoint!("pass.listed");
         outcome.lists_read = outcome.failed.is_empty() && outcome.partly.is_empty();
         if outcome.lists_read && self.range.is_none() {
             self.settle_watermarks().await?;
         }
         if !self.pass.full && self.range.is_none() {
             self.store.mark_due(self.source_id, self.now()).await?;
+        }
+        if self.source.facts.owes_refetch() {
+            self.pay_refetch().await?;
         }
         let fetches = self.fetch_stale().await?;
         outcome.conversations_failed = fetches.failed;
@@ -181,8 +189,10 @@ impl Runner {
             }
             outcome.partly.push(("messages".to_owned(), error));
         }
+        failpoint!("pass.fetched");
         // A pass that failed somewhere was still no pass cut short: the next one begins anew.
-        self.end_history().await?;
+        let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
+        self.end_history(everything).await?;
         self.resolve_names().await
     }
 
@@ -202,10 +212,23 @@ impl Runner {
         Ok(None)
     }
 
-    async fn end_history(&self) -> Result<(), PassError> {
+    async fn end_history(&self, everything_read: bool) -> Result<(), PassError> {
         let Some(key) = self.history_key() else { return Ok(()) };
         let mut batch = self.batch();
+        if everything_read {
+            let json = self.store.cursor(self.source_id, key.clone()).await?;
+            let history = json.and_then(|json| serde_json::from_str::<History>(&json).ok());
+            batch.everything_read_since_ms = history.map(|history| history.began_at);
+        }
         batch.drop_cursor = Some(key);
+        Ok(self.commit(batch).await?)
+    }
+
+    /// An earlier pass learnt that every conversation is worth fetching again, and ended before it could mark them.
+    async fn pay_refetch(&self) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.refetch_all = true;
+        batch.facts.extend([self.source.facts.pay_refetch()]);
         Ok(self.commit(batch).await?)
     }
 
@@ -266,6 +289,11 @@ impl Runner {
         texts.extend(outcome.partly.iter().take(3).map(|(stream, error)| say(Some(stream), error)));
         if outcome.conversations_failed > 1 {
             texts.push(format!("{} conversations were not read and stay marked", outcome.conversations_failed));
+        }
+        match self.counted().dead {
+            0 => {}
+            1 => texts.push(format!("source {}: a record went to the dead letters", self.source.name)),
+            dead => texts.push(format!("source {}: {dead} records went to the dead letters", self.source.name)),
         }
         (!texts.is_empty()).then(|| texts.join("; "))
     }

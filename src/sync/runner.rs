@@ -32,6 +32,8 @@ pub(crate) struct Runner {
     pub(crate) run_start_rev: i64,
     pub(crate) started_ms: i64,
     pub(crate) pass: Pass,
+    /// The run before this one did not come to its end.
+    pub(crate) after_cut: bool,
     /// Bounds of a ranged backfill, in milliseconds: from, inclusive, and to, exclusive.
     pub(crate) range: Option<(Option<i64>, Option<i64>)>,
     pub(crate) store: Store,

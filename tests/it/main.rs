@@ -9,6 +9,8 @@ mod drift_walks;
 mod failures;
 mod harness;
 mod imports;
+mod kill;
+mod kill_rig;
 mod main_job;
 mod names;
 mod oddities;

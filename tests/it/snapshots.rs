@@ -67,4 +67,11 @@ async fn a_sync_is_summed_up_in_a_line_per_source() {
     let done = home.run(&["sync"]).await;
     assert_eq!(done.code, 1);
     insta::assert_snapshot!("sync", without_numbers(&done.stdout));
+
+    let status = home.run(&["status"]).await;
+    assert_eq!(status.code, 0, "{}", status.stderr);
+    insta::assert_snapshot!("status", without_numbers(&status.stdout));
+    let check = home.run(&["check"]).await;
+    assert_eq!(check.code, 1, "{}", check.stderr);
+    insta::assert_snapshot!("check", without_numbers(&check.stdout));
 }
