@@ -3,7 +3,9 @@
 
 mod deletions;
 mod disk;
+mod drift;
 mod drift_list;
+mod drift_moves;
 mod drift_walks;
 mod failures;
 mod harness;
