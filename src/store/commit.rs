@@ -135,12 +135,22 @@ impl Tx<'_> {
         if let Some(mark) = &batch.fetched {
             self.fetched(mark)?;
         }
+        if let Some(conversation) = &batch.fetch_failed {
+            self.conn
+                .prepare_cached(
+                    "UPDATE conversations SET fetch_failures = fetch_failures + 1 WHERE source_id = ?1 AND external_id = ?2",
+                )?
+                .execute(params![self.source_id, conversation])?;
+        }
         if batch.refetch_all {
             self.refetch_all()?;
             failpoint!("refetch.marked");
         }
         for (key, cursor) in &batch.cursors {
             save_cursor(self.conn, batch, key, cursor)?;
+        }
+        if let Some(since) = batch.everything_read_since_ms {
+            self.settle_nameless_letters(since)?;
         }
         failpoint!("commit.cursor");
         if let Some(key) = &batch.drop_cursor {
@@ -194,7 +204,15 @@ impl Tx<'_> {
         } else {
             for row in rows {
                 match row {
-                    Row::Conversation(_) => self.counts.conversations.unchanged += 1,
+                    // What this run brought itself is not unchanged when it is met again.
+                    Row::Conversation(row) => {
+                        let rev = self.id_of(
+                            "SELECT rev FROM conversations WHERE source_id = ?1 AND external_id = ?2",
+                            &row.external_id,
+                        )?;
+                        let brought = rev.is_some_and(|rev| self.counted(rev));
+                        self.counts.conversations.unchanged += u64::from(!brought);
+                    }
                     Row::Message(_) => self.counts.messages.unchanged += 1,
                     Row::Channel(_) | Row::Participant(_) | Row::Contact(_) => {}
                 }

@@ -34,9 +34,10 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     failpoint!("open.created");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| unopenable(error.to_string()))?;
+    schema::recognise(&connection, path)?;
     settle(&mut connection).map_err(|error| unopenable(error.to_string()))?;
     failpoint!("open.settled");
-    schema::migrate(&mut connection, path)?;
+    schema::migrate(&mut connection)?;
     Ok(connection)
 }
 

@@ -208,13 +208,17 @@ impl Store {
         self.on_writer("reading what is known of the provider's API", move |conn| work::facts(conn, source_id)).await
     }
 
-    /// Stale conversations with a row id above `after_id`.
+    /// Stale conversations behind a place in the queue: failures in a row, row id.
     ///
     /// # Errors
     /// SQLite failed.
-    pub async fn stale(&self, source_id: i64, after_id: i64, limit: u32) -> Result<Vec<StaleConversation>, StoreError> {
-        self.on_writer("looking for stale conversations", move |conn| work::stale(conn, source_id, after_id, limit))
-            .await
+    pub async fn stale(
+        &self,
+        source_id: i64,
+        after: (i64, i64),
+        limit: u32,
+    ) -> Result<Vec<StaleConversation>, StoreError> {
+        self.on_writer("looking for stale conversations", move |conn| work::stale(conn, source_id, after, limit)).await
     }
 
     /// How many conversations are stale.

@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::cursor::FeedCursor;
 use super::error::PassError;
 use super::progress::Progress;
 use super::report::SourceReport;
@@ -16,12 +15,13 @@ use crate::provider::{Feed, Pass, Shape};
 use crate::store::failpoint::failpoint;
 use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
 
-/// The cursor that stands while a full pass is under way.
+/// The cursors that stand while a full pass, or a first one, is under way.
 const FULL_PASS: &str = "full_pass";
+const FIRST_PASS: &str = "first_pass";
 
-/// What that cursor says.
-#[derive(serde::Deserialize)]
-struct FullPass {
+/// What such a cursor holds: when the pass began, in milliseconds.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct History {
     began_at: i64,
 }
 
@@ -96,6 +96,7 @@ pub async fn run_pass(
         usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
         counts: Mutex::new(Counts::default()),
         listed: Mutex::new(None),
+        closed_scopes: Mutex::default(),
         read_whole: Mutex::default(),
         refetches: tokio::sync::RwLock::new(0),
         probed: AtomicBool::new(false),
@@ -106,7 +107,7 @@ pub async fn run_pass(
         store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
     }
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
-    let reached_end = outcome.lists_read && !wanted.is_ranged();
+    let reached_end = outcome.lists_read && ended_by.is_none() && !wanted.is_ranged();
     store
         .finish_run(run_id, row.id, report.run_status, report.error.clone(), runner.usage(), reached_end, clock())
         .await?;
@@ -119,16 +120,22 @@ impl Runner {
         if self.range.is_none() {
             self.seed_watermarks().await?;
         }
-        let full_since = if self.pass.full { Some(self.begin_full().await?) } else { None };
+        let resumed_from = self.begin_history().await?;
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
         while let Some(mut feed) = feeds.pop_front() {
             if self.cancel.is_cancelled() {
                 return Err(crate::http::FetchError::Cancelled.into());
             }
-            if let Some(since) = full_since
-                && self.was_swept(&feed, since).await?
+            if let Some(began_at) = resumed_from
+                && self.was_read_since(&feed, began_at).await?
             {
-                feed.complete = false;
+                if feed.optional {
+                    self.read_whole.lock().unwrap_or_else(PoisonError::into_inner).insert(feed.key.stream);
+                    continue;
+                }
+                // Read whole before the interruption: only what came since is wanted. But what a list leaves out can be
+                // told only by the process that read all of it.
+                feed.complete &= self.pass.full && feed.shape == Shape::Windows;
             }
             match self.feed(&feed).await {
                 Ok(ids) if feed.fans_out => {
@@ -138,10 +145,19 @@ impl Runner {
                 }
                 Ok(_) => outcome.scopes_read += u64::from(!feed.key.scope.is_empty()),
                 Err(error) if error.ends_source() => return Err(error),
-                Err(error) if feed.optional => self.warn(&feed.key.to_string(), &error),
+                Err(error) if feed.optional => {
+                    self.warn(&feed.key.to_string(), &error);
+                    if !error.is_lasting() {
+                        outcome.partly.push((feed.key.to_string(), error));
+                    }
+                }
                 Err(error) => {
                     let stream = feed.key.to_string();
                     tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
+                    if !feed.key.scope.is_empty() {
+                        let mut closed = self.closed_scopes.lock().unwrap_or_else(PoisonError::into_inner);
+                        closed.push(feed.key.scope.clone());
+                    }
                     let partly = error.is_deferred() || !feed.key.scope.is_empty();
                     let list = if partly { &mut outcome.partly } else { &mut outcome.failed };
                     list.push((stream, error));
@@ -174,34 +190,38 @@ impl Runner {
             outcome.partly.push(("messages".to_owned(), error));
         }
         failpoint!("pass.fetched");
-        if self.pass.full && outcome.lists_read && outcome.conversations_failed == 0 {
-            self.end_full().await?;
-        }
+        // A pass that failed somewhere was still no pass cut short: the next one begins anew.
+        let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
+        self.end_history(everything).await?;
         self.resolve_names().await
     }
 
-    /// Makes every conversation stale, unless an earlier full pass that was cut short did so already: then this one
-    /// goes on where that one stopped. Returns when it began, in milliseconds.
-    async fn begin_full(&self) -> Result<i64, PassError> {
-        if let Some(stored) = self.store.cursor(self.source_id, StreamKey::plain(FULL_PASS)).await? {
-            let began_at = serde_json::from_str(&stored).ok().map(|FullPass { began_at }| began_at);
-            return Ok(began_at.unwrap_or(self.started_ms));
+    /// Begins to bring the history (a first pass or a full one), or goes on with one that was cut short: then the time
+    /// at which that one began. A full pass makes every conversation stale, once.
+    async fn begin_history(&self) -> Result<Option<i64>, PassError> {
+        let Some(key) = self.history_key() else { return Ok(None) };
+        if let Some(json) = self.store.cursor(self.source_id, key.clone()).await? {
+            let began_at = serde_json::from_str::<History>(&json).map_or(i64::MAX, |history| history.began_at);
+            return Ok(Some(began_at));
         }
         let mut batch = self.batch();
-        batch.refetch_all = true;
-        batch.cursors.push((StreamKey::plain(FULL_PASS), format!("{{\"began_at\":{}}}", self.started_ms)));
+        batch.refetch_all = self.pass.full;
+        let history = History { began_at: self.started_ms };
+        batch.cursors.push((key, serde_json::to_string(&history).unwrap_or_else(|_| "{}".to_owned())));
         self.commit(batch).await?;
-        Ok(self.started_ms)
+        Ok(None)
     }
 
-    /// Whether a list was swept already since this full pass began. Then a second sweep would only cost requests, and
-    /// would count as another reading that proves deletions. Lists by id alone: their news can be asked for.
-    async fn was_swept(&self, feed: &Feed, since: i64) -> Result<bool, PassError> {
-        if !feed.complete || feed.shape != Shape::Ids {
-            return Ok(false);
+    async fn end_history(&self, everything_read: bool) -> Result<(), PassError> {
+        let Some(key) = self.history_key() else { return Ok(()) };
+        let mut batch = self.batch();
+        if everything_read {
+            let json = self.store.cursor(self.source_id, key.clone()).await?;
+            let history = json.and_then(|json| serde_json::from_str::<History>(&json).ok());
+            batch.everything_read_since_ms = history.map(|history| history.began_at);
         }
-        let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
-        Ok(FeedCursor::parse(stored.as_deref()).swept_at.is_some_and(|swept| swept >= since))
+        batch.drop_cursor = Some(key);
+        Ok(self.commit(batch).await?)
     }
 
     /// An earlier pass learnt that every conversation is worth fetching again, and ended before it could mark them.
@@ -212,10 +232,13 @@ impl Runner {
         Ok(self.commit(batch).await?)
     }
 
-    async fn end_full(&self) -> Result<(), PassError> {
-        let mut batch = self.batch();
-        batch.drop_cursor = Some(StreamKey::plain(FULL_PASS));
-        Ok(self.commit(batch).await?)
+    fn history_key(&self) -> Option<StreamKey> {
+        match self.pass {
+            _ if self.range.is_some() => None,
+            Pass { full: true, .. } => Some(StreamKey::plain(FULL_PASS)),
+            Pass { first: true, .. } => Some(StreamKey::plain(FIRST_PASS)),
+            Pass { .. } => None,
+        }
     }
 
     fn report(&self, outcome: &Outcome, ended_by: Option<&PassError>, now_ms: i64) -> SourceReport {
@@ -266,6 +289,11 @@ impl Runner {
         texts.extend(outcome.partly.iter().take(3).map(|(stream, error)| say(Some(stream), error)));
         if outcome.conversations_failed > 1 {
             texts.push(format!("{} conversations were not read and stay marked", outcome.conversations_failed));
+        }
+        match self.counted().dead {
+            0 => {}
+            1 => texts.push(format!("source {}: a record went to the dead letters", self.source.name)),
+            dead => texts.push(format!("source {}: {dead} records went to the dead letters", self.source.name)),
         }
         (!texts.is_empty()).then(|| texts.join("; "))
     }

@@ -48,6 +48,8 @@ pub(crate) struct Runner {
     pub(crate) refetches: tokio::sync::RwLock<u64>,
     /// Short forms of the ids that a complete reading of a list showed, where one was made in this pass.
     pub(crate) listed: Mutex<Option<std::collections::HashSet<i64>>>,
+    /// Scopes whose list could not be read in this pass: their conversations are left alone.
+    pub(crate) closed_scopes: Mutex<Vec<String>>,
     /// Feeds that were read whole in this pass.
     pub(crate) read_whole: Mutex<std::collections::HashSet<&'static str>>,
     /// An unfiltered question was already spent on doubt in this pass.
@@ -59,6 +61,12 @@ impl Runner {
     pub(crate) fn is_unlisted(&self, external_id: &str) -> bool {
         let listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         listed.as_ref().is_some_and(|listed| !listed.contains(&crate::model::Hasher::of_bytes(external_id.as_bytes())))
+    }
+
+    /// Whether a conversation belongs to a scope whose list could not be read.
+    pub(crate) fn is_closed(&self, external_id: &str) -> bool {
+        let closed = self.closed_scopes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        closed.iter().any(|scope| external_id.strip_prefix(scope.as_str()).is_some_and(|rest| rest.starts_with('/')))
     }
 
     /// Now, in milliseconds.

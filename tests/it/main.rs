@@ -1,8 +1,20 @@
 //! Stories: the built binary against simulated providers over real HTTP, judged by what stands in the SQLite file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod deletions;
 mod disk;
+mod drift;
+mod drift_list;
+mod drift_moves;
+mod drift_walks;
+mod failures;
 mod harness;
+mod imports;
 mod kill;
 mod kill_rig;
 mod main_job;
+mod names;
+mod oddities;
+mod replay;
+mod secrets;
+mod snapshots;
