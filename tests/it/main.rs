@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod deletions;
+mod disk;
 mod drift;
 mod drift_list;
 mod drift_moves;
