@@ -1,5 +1,6 @@
 //! What is committed together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::model::{RawRecord, Reject, Row, StreamKey};
@@ -45,10 +46,11 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Record {
     /// The stream its raw form is kept under.
-    pub stream: &'static str,
+    pub stream: Cow<'static, str>,
     pub raw: RawRecord,
     pub outcome: Result<Vec<Row>, Reject>,
-    /// Apply the rows even if the raw record is the one already stored (after the normaliser changed).
+    /// The raw record comes from the store and was only normalised anew: rows are compared column by column, and a
+    /// difference is no doing of the provider's (no revision, no deletion taken back, nothing to fetch).
     pub again: bool,
 }
 

@@ -147,7 +147,7 @@ fn one(
     let last: Option<(String, Option<String>)> = connection
         .query_row(
             "SELECT status, error FROM sync_runs WHERE source_id = ?1 AND status NOT IN ('running', 'interrupted')
-             ORDER BY id DESC LIMIT 1",
+             AND mode <> 'retry' ORDER BY id DESC LIMIT 1",
             [id],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )

@@ -8,10 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, Committed, UsageNow};
+use super::replay::{self, Replay, Replayed};
 use super::run::{self, Finish, RunMode, RunStatus, SourceRow};
 use super::work::{self, StaleConversation, UnknownIds};
 use super::{StoreError, StoreLock, commit, open};
-use crate::model::{ProviderKind, StreamKey};
+use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
 const WAITING_BATCHES: usize = 8;
@@ -111,6 +112,23 @@ impl Store {
         outcome.await.map_err(|_| StoreError::Gone)?.map_err(StoreError::sql(doing))
     }
 
+    /// Normalises stored records again, in one transaction. `normalise` gets the stream that a record is kept under;
+    /// where `stopped` says so, nothing is changed.
+    ///
+    /// # Errors
+    /// SQLite failed; nothing is changed.
+    pub async fn replay(
+        &self,
+        asked: Replay,
+        normalise: impl Fn(&str, &RawRecord) -> Result<Vec<Row>, Reject> + Send + 'static,
+        stopped: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Replayed, StoreError> {
+        self.on_writer("normalising stored records again", move |conn| {
+            Ok(replay::replay(conn, &asked, &(Box::new(normalise) as _), &(Box::new(stopped) as _)))
+        })
+        .await?
+    }
+
     /// Finds or makes a source.
     ///
     /// # Errors
@@ -128,6 +146,33 @@ impl Store {
         })
         .await?
         .map_err(|stored| run::provider_changed(name, &stored, provider))
+    }
+
+    /// The id of a source, if the store has it.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn known_source(&self, name: &str) -> Result<Option<i64>, StoreError> {
+        let name = name.to_owned();
+        self.on_writer("looking up a source", move |conn| run::known(conn, &name)).await
+    }
+
+    /// Gives a source another name; its history, cursors and runs stay with it.
+    ///
+    /// # Errors
+    /// There is no source of the old name, or one of the new name already, or SQLite failed.
+    pub async fn rename_source(&self, old: &str, new: &str) -> Result<(), StoreError> {
+        let (from, to) = (old.to_owned(), new.to_owned());
+        let refused = self.on_writer("renaming a source", move |conn| run::rename(conn, &from, &to)).await?;
+        match refused {
+            None => Ok(()),
+            Some(run::NotRenamed::Unknown(known)) => {
+                Err(StoreError::NoSuchSource { name: old.to_owned(), known: known.join(", ") })
+            }
+            Some(run::NotRenamed::Taken(conversations)) => {
+                Err(StoreError::NameTaken { name: new.to_owned(), conversations })
+            }
+        }
     }
 
     /// Begins a run: its id, and the change counter at its start.

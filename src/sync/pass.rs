@@ -1,18 +1,17 @@
 //! One pass over one source, from its plan to the closing of its run.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::error::PassError;
 use super::progress::Progress;
 use super::report::SourceReport;
-use super::runner::{Clock, Runner, Source};
+use super::runner::{Clock, Purpose, Runner, Source};
 use crate::model::StreamKey;
 use crate::provider::{Feed, Pass};
-use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
+use crate::store::{RunMode, RunStatus, Store, StoreError};
 
 /// The cursor that stands while a full pass is under way.
 const FULL_PASS: &str = "full_pass";
@@ -60,52 +59,41 @@ pub async fn run_pass(
     progress: Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<SourceReport, StoreError> {
-    let started_ms = clock();
-    let kind = source.provider.kind();
-    let row = store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
+    let row = store.source(&source.name, source.provider.kind(), &source.base_url, None).await?;
     let mode = match wanted {
         Wanted { full: true, .. } => RunMode::Sweep,
         Wanted { backfill: true, .. } => RunMode::Backfill,
         Wanted { .. } if row.first_pass_done && !wanted.is_ranged() => RunMode::Incremental,
         Wanted { .. } => RunMode::Backfill,
     };
-    let (run_id, run_start_rev) = store.start_run(row.id, mode, started_ms).await?;
-    let usage = source.http.usage();
-    let runner = Arc::new(Runner {
-        source: Arc::clone(&source),
-        source_id: row.id,
-        run_id,
-        run_start_rev,
-        started_ms,
+    let purpose = Purpose {
+        mode,
         pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
-        store: store.clone(),
-        clock: Arc::clone(&clock),
-        cancel,
-        progress,
-        usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
-        counts: Mutex::new(Counts::default()),
-        listed: Mutex::new(None),
-        read_whole: Mutex::default(),
-        refetches: tokio::sync::RwLock::new(0),
-        probed: AtomicBool::new(false),
-    });
+    };
+    let runner = Runner::start(source, row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel).await?;
     let mut outcome = Outcome::default();
     let ended_by = runner.read_everything(&mut outcome).await.err();
-    if source.provider.timezone().is_some() {
-        store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
-    }
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
     let reached_end = outcome.lists_read && !wanted.is_ranged();
     store
-        .finish_run(run_id, row.id, report.run_status, report.error.clone(), runner.usage(), reached_end, clock())
+        .finish_run(
+            runner.run_id,
+            row.id,
+            report.run_status,
+            report.error.clone(),
+            runner.usage(),
+            reached_end,
+            clock(),
+        )
         .await?;
     Ok(report)
 }
 
 impl Runner {
     async fn read_everything(self: &Arc<Self>, outcome: &mut Outcome) -> Result<(), PassError> {
-        self.source.provider.prepare().await?;
+        self.source.provider.prepare(&self.pass).await?;
+        self.settle_zone().await?;
         if self.range.is_none() {
             self.seed_watermarks().await?;
         }

@@ -92,10 +92,6 @@ impl Provider for Sitegpt {
         ProviderKind::Sitegpt
     }
 
-    async fn prepare(&self) -> Result<(), FetchError> {
-        Ok(())
-    }
-
     fn plan(&self, _pass: &Pass) -> Vec<Feed> {
         if !self.settings.chatbots.is_empty() {
             return self.thread_feeds(&self.settings.chatbots);

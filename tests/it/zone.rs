@@ -1,0 +1,86 @@
+//! A site's time zone that turns out to be another.
+
+use chatloom::sim::BdSim;
+use chatloom::sim::bd::BdData;
+use rusqlite::Connection;
+
+use crate::harness::{Home, NOW_MS, assert_same, bd_source, copy_of, demo_worlds, wanted};
+
+fn in_zone(sim: &BdSim, zone: &str) -> String {
+    format!("{}timezone = \"{zone}\"\n", bd_source("directory", sim).trim_end_matches('\n').to_owned() + "\n")
+}
+
+/// A message that moves no thread, one that does, and a change of a thread without any message.
+fn change(data: &mut BdData, at: i64) {
+    let thread = data.threads[1].clone();
+    data.add_message(&thread.token, &thread.owner, at, "one more");
+    data.touch_thread(&thread.token, at);
+    let other = data.threads[7].token.clone();
+    data.soft_delete_thread(&other, at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_zone_in_the_configuration_moves_all_times_and_nothing_else() {
+    let bd = BdSim::start(demo_worlds(5).bd).await.unwrap();
+    let home = Home::new(&in_zone(&bd, "Asia/Tokyo"));
+    assert_eq!(home.run(&["sync"]).await.code, 0);
+    // The second pass has the watermark in the wrong zone: ahead of the truth.
+    assert_eq!(home.run(&["sync"]).await.code, 0);
+    let texts = home.number("SELECT count(*) FROM message_revisions");
+    let first = home.number("SELECT max(sent_at_ms) FROM messages");
+    let rev = home.number("SELECT rev FROM change_counter");
+
+    change(&mut bd.world().data, NOW_MS - 3_600_000);
+    home.configure(&in_zone(&bd, "America/New_York"));
+    let moved = home.run(&["sync", "--json"]).await;
+    assert_eq!(moved.code, 0, "{}", moved.stderr);
+    assert_same(&copy_of(&home, "directory"), &wanted(&bd.world().data.truth()));
+    assert_ne!(home.number("SELECT max(sent_at_ms) FROM messages"), first);
+    assert_eq!(home.number("SELECT count(*) FROM message_revisions"), texts, "no text changed");
+    assert_eq!(home.number("SELECT count(*) FROM messages WHERE edited_at_ms IS NOT NULL"), 0);
+    assert_eq!(home.number(&format!("SELECT count(*) FROM messages WHERE rev <= {rev}")), 0, "every row moved");
+    assert_eq!(home.number("SELECT count(*) FROM sources WHERE timezone = 'America/New_York'"), 1);
+    let wrong_ends = "SELECT count(*) FROM conversations AS c WHERE last_message_at_ms IS NOT
+        (SELECT max(sent_at_ms) FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL)";
+    assert_eq!(home.number(wrong_ends), 0);
+    let source = &moved.json()["sources"][0];
+    assert_eq!(source["messages"]["inserted"], 1, "{source}");
+    assert!(source["messages"]["updated"].as_u64().unwrap() > 800, "{source}");
+
+    // The watermark of changed threads is one of the right zone again: what changes now is met, and nothing else.
+    let thread = bd.world().data.threads[11].token.clone();
+    bd.world().data.soft_delete_thread(&thread, NOW_MS);
+    let after = home.run(&["sync", "--json"]).await.json();
+    assert_eq!(after["sources"][0]["conversations"]["deleted"], 1, "{after}");
+    assert_eq!(after["sources"][0]["messages"]["updated"], 0);
+    let quiet = home.number("SELECT rev FROM change_counter");
+    assert_eq!(home.run(&["sync"]).await.code, 0);
+    assert_eq!(home.number("SELECT rev FROM change_counter"), quiet);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_sync_notices_that_the_site_moved() {
+    let bd = BdSim::start(demo_worlds(5).bd).await.unwrap();
+    let home = Home::new(&bd_source("directory", &bd));
+    assert_eq!(home.run(&["sync"]).await.code, 0);
+    bd.world().data.timezone = "Europe/Berlin".to_owned();
+    assert_eq!(home.run(&["sync", "--full"]).await.code, 0);
+    assert_same(&copy_of(&home, "directory"), &wanted(&bd.world().data.truth()));
+    assert_eq!(home.number("SELECT count(*) FROM sources WHERE timezone = 'Europe/Berlin'"), 1);
+    assert_eq!(home.number("SELECT count(*) FROM message_revisions"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_were_not_moved_to_the_end_are_moved_at_the_next_start() {
+    let bd = BdSim::start(demo_worlds(5).bd).await.unwrap();
+    let home = Home::new(&in_zone(&bd, "America/New_York"));
+    assert_eq!(home.run(&["sync"]).await.code, 0);
+    // The zone in force is stored together with the moved times, so a crash before that leaves the old one.
+    let connection = Connection::open(home.db()).unwrap();
+    connection
+        .execute_batch("UPDATE sources SET timezone = 'Asia/Tokyo'; UPDATE messages SET sent_at_ms = sent_at_ms - 1000")
+        .unwrap();
+    drop(connection);
+    assert_eq!(home.run(&["sync"]).await.code, 0);
+    assert_same(&copy_of(&home, "directory"), &wanted(&bd.world().data.truth()));
+}
