@@ -32,6 +32,8 @@ pub struct Batch {
     pub stretch: Option<Stretch>,
     /// A sweep begins or ends with this batch.
     pub sweep: Option<SweepPoint>,
+    /// A channel that the key may not read any more, or may read again.
+    pub access: Option<Access>,
     /// Make every conversation of the source stale.
     pub refetch_all: bool,
     /// Participants that were looked up in vain.
@@ -85,6 +87,15 @@ pub struct Stretch {
     pub after: Option<i64>,
     /// … up to this one (`None`: to the end).
     pub up_to: Option<i64>,
+}
+
+/// What became of a key's access to a channel, named by its external id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// The provider refuses it: its conversations may miss messages from now on.
+    Forbidden(String),
+    /// It was read: its conversations are what they were before, those that changed meanwhile to be fetched.
+    Open(String),
 }
 
 /// Where a sweep along numeric ids begins and ends.

@@ -109,6 +109,9 @@ impl Tx<'_> {
         if let Some(mark) = &batch.fetched {
             self.fetched(mark)?;
         }
+        if let Some(access) = &batch.access {
+            self.access(access)?;
+        }
         if batch.refetch_all {
             self.refetch_all()?;
         }

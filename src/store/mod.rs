@@ -6,6 +6,7 @@
 //! To change the schema: add `migrations/NNNN_*.sql` with the next number, list it in `schema.rs`, and never touch a
 //! released file. SQL stands beside the method that owns it; tables and views stand in `migrations/` only.
 
+mod access;
 mod batch;
 mod commit;
 mod conversation;
@@ -30,7 +31,7 @@ mod verify;
 mod work;
 mod writer;
 
-pub use batch::{Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
+pub use batch::{Access, Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
 pub use error::StoreError;
 pub use lock::StoreLock;
 pub use open::open_reader;

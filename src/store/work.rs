@@ -25,7 +25,7 @@ pub struct UnknownIds {
     pub channels: Vec<String>,
 }
 
-/// Stale conversations after a row id, oldest id first.
+/// Stale conversations after a row id, oldest id first. Those that the key may not read are not asked for.
 pub(super) fn stale(
     conn: &Connection,
     source_id: i64,
@@ -37,6 +37,7 @@ pub(super) fn stale(
                 (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL)
          FROM conversations AS c
          WHERE c.source_id = ?1 AND c.id > ?2 AND c.list_fingerprint IS NOT c.fetched_fingerprint
+           AND c.incomplete_reason IS NOT 'forbidden'
          ORDER BY c.id LIMIT ?3",
     )?
     .query_map(params![source_id, after_id, limit], |row| {
@@ -55,7 +56,8 @@ pub(super) fn stale(
 /// How many conversations are stale.
 pub(super) fn stale_count(conn: &Connection, source_id: i64) -> rusqlite::Result<u64> {
     conn.query_row(
-        "SELECT count(*) FROM conversations WHERE source_id = ?1 AND list_fingerprint IS NOT fetched_fingerprint",
+        "SELECT count(*) FROM conversations WHERE source_id = ?1 AND list_fingerprint IS NOT fetched_fingerprint
+         AND incomplete_reason IS NOT 'forbidden'",
         [source_id],
         |row| row.get::<_, i64>(0),
     )
@@ -88,6 +90,7 @@ pub(super) fn mark_due(conn: &Connection, source_id: i64, now_ms: i64) -> rusqli
         "UPDATE conversations SET fetched_fingerprint = NULL WHERE id IN (
            SELECT id FROM conversations
            WHERE source_id = ?1 AND list_fingerprint IS NOT NULL AND deleted_at_ms IS NULL
+             AND incomplete_reason IS NOT 'forbidden'
              AND fetched_at_ms < ?2 - max(21600000, min(604800000, (?2 - coalesce(last_message_at_ms, 0)) / 4))
            ORDER BY fetched_at_ms
            LIMIT max(20, (SELECT count(*) / 20 FROM conversations WHERE source_id = ?1)))",

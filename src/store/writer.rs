@@ -11,7 +11,7 @@ use super::batch::{Batch, Committed, UsageNow};
 use super::replay::{self, Replay, Replayed};
 use super::run::{self, Finish, RunMode, RunStatus, SourceRow};
 use super::work::{self, StaleConversation, UnknownIds};
-use super::{StoreError, StoreLock, commit, open};
+use super::{StoreError, StoreLock, access, commit, open};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
@@ -250,6 +250,17 @@ impl Store {
     /// SQLite failed.
     pub async fn stale_count(&self, source_id: i64) -> Result<u64, StoreError> {
         self.on_writer("counting stale conversations", move |conn| work::stale_count(conn, source_id)).await
+    }
+
+    /// Channels that the key may not read, as far as conversations of them are stored.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn forbidden_channels(&self, source_id: i64) -> Result<Vec<String>, StoreError> {
+        self.on_writer("looking for channels that may not be read", move |conn| {
+            access::forbidden_channels(conn, source_id)
+        })
+        .await
     }
 
     /// Ids that no record has described, those looked up in vain after `retry_before_ms` left out.

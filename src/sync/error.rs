@@ -29,6 +29,10 @@ impl PassError {
         matches!(self, Self::Fetch(FetchError::Cancelled))
     }
 
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Fetch(FetchError::Forbidden { .. }))
+    }
+
     pub(crate) fn is_deferred(&self) -> bool {
         matches!(self, Self::Fetch(FetchError::Deferred { .. }))
     }

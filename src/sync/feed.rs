@@ -35,6 +35,7 @@ impl Runner {
         let mut cursor = FeedCursor::parse(stored.as_deref());
         cursor.unit = if feed.shape == Shape::Ids { Unit::Id } else { Unit::Ms };
         cursor.lookback_ms = feed.lookback_ms;
+        cursor.distrust_the_future(self.started_ms, HOLD_BACK_MS);
         let sweep = feed.complete;
         let resumed = if sweep { cursor.sweep.take() } else { cursor.walk.take() }.filter(|_| !feed.fans_out);
         let mut fresh = resumed.is_none();

@@ -11,7 +11,7 @@ use super::report::SourceReport;
 use super::runner::{Clock, Purpose, Runner, Source};
 use crate::model::StreamKey;
 use crate::provider::{Feed, Pass};
-use crate::store::{RunMode, RunStatus, Store, StoreError};
+use crate::store::{Access, RunMode, RunStatus, Store, StoreError};
 
 /// The cursor that stands while a full pass is under way.
 const FULL_PASS: &str = "full_pass";
@@ -100,6 +100,7 @@ impl Runner {
         if self.pass.full {
             self.begin_full().await?;
         }
+        let forbidden = self.store.forbidden_channels(self.source_id).await?;
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
         while let Some(feed) = feeds.pop_front() {
             if self.cancel.is_cancelled() {
@@ -111,12 +112,20 @@ impl Runner {
                         feeds.push_front(opened);
                     }
                 }
-                Ok(_) => outcome.scopes_read += u64::from(!feed.key.scope.is_empty()),
+                Ok(_) => {
+                    outcome.scopes_read += u64::from(!feed.key.scope.is_empty());
+                    if forbidden.contains(&feed.key.scope) {
+                        self.note_access(Access::Open(feed.key.scope.clone())).await?;
+                    }
+                }
                 Err(error) if error.ends_source() => return Err(error),
                 Err(error) if feed.optional => self.warn(&feed.key.to_string(), &error),
                 Err(error) => {
                     let stream = feed.key.to_string();
                     tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
+                    if error.is_forbidden() && !feed.key.scope.is_empty() {
+                        self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;
+                    }
                     let partly = error.is_deferred() || !feed.key.scope.is_empty();
                     let list = if partly { &mut outcome.partly } else { &mut outcome.failed };
                     list.push((stream, error));
@@ -144,10 +153,19 @@ impl Runner {
             }
             outcome.partly.push(("messages".to_owned(), error));
         }
-        if self.pass.full && outcome.lists_read && outcome.conversations_failed == 0 {
+        // What the key may not read holds up no full pass: nothing of it could be read by trying on.
+        let read_on = outcome.failed.is_empty() && outcome.partly.iter().all(|(_, error)| error.is_forbidden());
+        if self.pass.full && read_on && outcome.conversations_failed == 0 {
             self.end_full().await?;
         }
         self.resolve_names().await
+    }
+
+    /// A scope is a channel: what became of the key's access to it stands in its conversations.
+    async fn note_access(&self, access: Access) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.access = Some(access);
+        Ok(self.commit(batch).await?)
     }
 
     /// Makes every conversation stale, unless an earlier full pass that was cut short did so already: then this one

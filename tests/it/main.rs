@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod again;
+mod cursors;
 mod harness;
+mod identity;
 mod main_job;
 mod rename;
 mod verify;

@@ -30,10 +30,13 @@ async fn every_gap_has_a_name() {
     // What came since the last sync is a gap until the next one, unless nobody is asked.
     let thread = bd.world().data.threads[0].clone();
     bd.world().data.add_message(&thread.token, &thread.owner, NOW_MS, "one more");
-    let have = home.number("SELECT count(*) FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
-                            JOIN sources AS s ON s.id = c.source_id AND s.name = 'directory'");
+    let have = home.number(
+        "SELECT count(*) FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
+                            JOIN sources AS s ON s.id = c.source_id AND s.name = 'directory'",
+    );
     let (code, report) = verified(&home, &[]).await;
-    let gap = json!({"conversation": null, "stream": "messages", "have": have, "provider": have + 1, "reason": "count"});
+    let gap =
+        json!({"conversation": null, "stream": "messages", "have": have, "provider": have + 1, "reason": "count"});
     assert_eq!((code, &report["sources"][0]["gaps"], &report["ok"]), (1, &json!([gap]), &json!(false)));
     assert_eq!(verified(&home, &["--offline"]).await, (0, whole));
     let told = home.run(&["verify"]).await;
@@ -92,7 +95,9 @@ async fn a_damaged_file_is_called_damaged() {
     let home = Home::new(&bd_source("directory", &bd));
     assert_eq!(home.run(&["sync"]).await.code, 0);
     let connection = Connection::open(home.db()).unwrap();
-    connection.execute_batch("PRAGMA foreign_keys = OFF; UPDATE messages SET conversation_id = 99999 WHERE id < 4").unwrap();
+    connection
+        .execute_batch("PRAGMA foreign_keys = OFF; UPDATE messages SET conversation_id = 99999 WHERE id < 4")
+        .unwrap();
     drop(connection);
     let (code, report) = verified(&home, &["--offline"]).await;
     assert_eq!(code, 1);

@@ -4,10 +4,10 @@ use chatloom::sim::BdSim;
 use chatloom::sim::bd::BdData;
 use rusqlite::Connection;
 
-use crate::harness::{Home, NOW_MS, assert_same, bd_source, copy_of, demo_worlds, wanted};
+use crate::harness::{Home, NOW_MS, assert_same, bd_source, copy_of, demo_worlds, source, wanted};
 
 fn in_zone(sim: &BdSim, zone: &str) -> String {
-    format!("{}timezone = \"{zone}\"\n", bd_source("directory", sim).trim_end_matches('\n').to_owned() + "\n")
+    source("directory", "brilliant_directories", &sim.base_url(), "bd-key", &format!("timezone = \"{zone}\"\n"))
 }
 
 /// A message that moves no thread, one that does, and a change of a thread without any message.
@@ -43,9 +43,9 @@ async fn another_zone_in_the_configuration_moves_all_times_and_nothing_else() {
     let wrong_ends = "SELECT count(*) FROM conversations AS c WHERE last_message_at_ms IS NOT
         (SELECT max(sent_at_ms) FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL)";
     assert_eq!(home.number(wrong_ends), 0);
-    let source = &moved.json()["sources"][0];
-    assert_eq!(source["messages"]["inserted"], 1, "{source}");
-    assert!(source["messages"]["updated"].as_u64().unwrap() > 800, "{source}");
+    let report = &moved.json()["sources"][0];
+    assert_eq!(report["messages"]["inserted"], 1, "{report}");
+    assert!(report["messages"]["updated"].as_u64().unwrap() > 800, "{report}");
 
     // The watermark of changed threads is one of the right zone again: what changes now is met, and nothing else.
     let thread = bd.world().data.threads[11].token.clone();
@@ -83,4 +83,25 @@ async fn times_that_were_not_moved_to_the_end_are_moved_at_the_next_start() {
     drop(connection);
     assert_eq!(home.run(&["sync"]).await.code, 0);
     assert_same(&copy_of(&home, "directory"), &wanted(&bd.world().data.truth()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_moves_the_times_too_where_the_zone_was_set_right() {
+    let bd = BdSim::start(demo_worlds(5).bd).await.unwrap();
+    let home = Home::new(&in_zone(&bd, "Asia/Tokyo"));
+    for _ in 0..2 {
+        assert_eq!(home.run(&["sync"]).await.code, 0);
+    }
+    home.configure(&in_zone(&bd, "America/New_York"));
+    assert_eq!(home.run(&["retry", "--all"]).await.code, 0);
+    assert_same(&copy_of(&home, "directory"), &wanted(&bd.world().data.truth()));
+    let thread = bd.world().data.threads[11].token.clone();
+    bd.world().data.soft_delete_thread(&thread, NOW_MS);
+    let next = home.run(&["sync", "--json"]).await.json();
+    let report = &next["sources"][0];
+    assert_eq!(
+        (&report["conversations"]["deleted"], &report["messages"]["updated"]),
+        (&1.into(), &0.into()),
+        "{report}"
+    );
 }
