@@ -102,6 +102,8 @@ CREATE TABLE conversations (
   -- Stale, that is, to be fetched, while these two differ.
   list_fingerprint INTEGER,
   fetched_fingerprint INTEGER,
+  -- Fetches that failed since the last that did not: those that keep failing are tried last.
+  fetch_failures INTEGER NOT NULL DEFAULT 0,
   -- When its messages were last fetched whole.
   fetched_at_ms INTEGER,
   fetched_at TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', fetched_at_ms / 1000.0, 'unixepoch')) VIRTUAL,
@@ -260,6 +262,8 @@ CREATE TABLE dead_letters (
   error TEXT NOT NULL,
   body TEXT,
   body_hash INTEGER NOT NULL,
+  last_seen_ms INTEGER NOT NULL,
+  last_seen TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', last_seen_ms / 1000.0, 'unixepoch')) VIRTUAL,
   first_seen_ms INTEGER NOT NULL,
   first_seen TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', first_seen_ms / 1000.0, 'unixepoch')) VIRTUAL,
   resolved_at_ms INTEGER,

@@ -98,6 +98,14 @@ pub fn main() -> ExitCode {
             return if usage { Exit::Usage } else { Exit::Fine }.into();
         }
     };
+    #[cfg(debug_assertions)]
+    match crate::store::failpoint::Faults::parse(&config::faults().unwrap_or_default()) {
+        Ok(faults) => crate::store::failpoint::arm(faults),
+        Err(problem) => {
+            output::complain(&problem);
+            return Exit::Usage.into();
+        }
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -85,12 +85,6 @@ pub(super) fn summary(report: &SyncReport) -> String {
             source.requests,
             seconds(source.duration_ms),
         ));
-        if source.dead_letters > 0 {
-            lines.push(format!(
-                "{:width$}  {} records went to the dead letters (table dead_letters)",
-                "", source.dead_letters
-            ));
-        }
         if let Some(error) = &source.error {
             lines.push(format!("{:width$}  {}", "", output::tame_line(error)));
         }

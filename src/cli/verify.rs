@@ -121,13 +121,14 @@ fn one(source: &SourceGaps) -> Vec<String> {
 }
 
 /// What the reasons mean, and what to do.
-const MEANINGS: [(&str, &str); 7] = [
+const MEANINGS: [(&str, &str); 8] = [
     ("first_pass", "no pass reached the end of every list yet: run `chatloom sync`"),
     ("not_fetched", "its messages are still to be fetched: run `chatloom sync`"),
     ("forbidden", "the key may not read it at present; what is stored stays"),
     ("limit", "the provider shows no more of a conversation this long"),
     ("count", "the provider counts otherwise: `chatloom sync` brings what is new, `sync --full` finds deletions"),
     ("behind", "the provider's list told of a message that its conversation did not show"),
+    ("short", "the provider left out one whole end of it; what is stored stays"),
     ("unknown", "no reason was kept"),
 ];
 
@@ -165,7 +166,7 @@ agents: no gap
 
 directory: 2 gaps
   WHERE         HAVE  PROVIDER  REASON
-  a\u{fffd}[2J           7         -  limit
+  a\u{fffd}[2J            7         -  limit
   all messages     7      1200  count
 
 bots: no gap known

@@ -61,6 +61,13 @@ pub fn no_color() -> bool {
     Env::process().get("NO_COLOR").is_some()
 }
 
+/// What `CHATLOOM_FAULTS` asks to go wrong, in builds that can: see `store::failpoint`.
+#[cfg(debug_assertions)]
+#[must_use]
+pub fn faults() -> Option<String> {
+    Env::process().get("CHATLOOM_FAULTS").and_then(OsStr::to_str).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,8 @@ pub struct Batch {
     pub records: Vec<Record>,
     /// Where each stream that moved stands now, as JSON.
     pub cursors: Vec<(StreamKey, String)>,
+    /// Everything was read again since this time: dead letters without an id that were not met since are settled.
+    pub everything_read_since_ms: Option<i64>,
     /// Forget this cursor.
     pub drop_cursor: Option<StreamKey>,
     /// Forget the cursors whose scope ends so (a ranged backfill that is done).
@@ -28,6 +30,8 @@ pub struct Batch {
     pub usage: UsageNow,
     /// A conversation whose messages are all here.
     pub fetched: Option<FetchMark>,
+    /// A conversation whose fetch failed: it goes to the end of the queue.
+    pub fetch_failed: Option<String>,
     /// The stretch of ids that this page of a sweep holds whole.
     pub stretch: Option<Stretch>,
     /// A sweep begins or ends with this batch.

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::batch::{Batch, Counts, Record, SweepPoint};
+use super::failpoint::failpoint;
 use super::message::Roles;
 use super::{Committed, StoreError};
-use crate::model::Row;
+use crate::model::{Row, StreamKey};
 
 /// One batch being applied. Caches live as long as the transaction.
 pub(super) struct Tx<'c> {
@@ -79,12 +80,40 @@ pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, Store
     Ok(Committed { counts: tx.counts })
 }
 
+fn save_cursor(conn: &Connection, batch: &Batch, key: &StreamKey, cursor: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO cursors (source_id, stream, scope, cursor, updated_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (source_id, stream, scope) DO UPDATE
+         SET cursor = excluded.cursor, updated_at_ms = excluded.updated_at_ms
+         WHERE cursor <> excluded.cursor",
+    )?
+    .execute(params![batch.source_id, key.stream, key.scope, cursor, batch.now_ms])?;
+    Ok(())
+}
+
+/// The mistake that the tests of crash safety must notice, made on purpose: where streams stand, and which
+/// conversations are fetched, in a transaction of its own before the rows.
+#[cfg(debug_assertions)]
+pub(super) fn cursors_alone(conn: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    for (key, cursor) in &batch.cursors {
+        save_cursor(conn, batch, key, cursor)?;
+    }
+    if let Some(mark) = &batch.fetched {
+        conn.execute(
+            "UPDATE conversations SET fetched_fingerprint = ?3 WHERE source_id = ?1 AND external_id = ?2",
+            params![batch.source_id, mark.conversation, mark.fingerprint],
+        )?;
+    }
+    Ok(())
+}
+
 impl Tx<'_> {
     fn apply(&mut self, batch: &Batch) -> rusqlite::Result<()> {
         let before = self.rev;
         for record in &batch.records {
             self.record(record)?;
         }
+        failpoint!("commit.rows");
         for participant in &batch.misses {
             self.participant_missed(participant)?;
         }
@@ -112,19 +141,24 @@ impl Tx<'_> {
         if let Some(access) = &batch.access {
             self.access(access)?;
         }
-        if batch.refetch_all {
-            self.refetch_all()?;
-        }
-        for (key, cursor) in &batch.cursors {
+        if let Some(conversation) = &batch.fetch_failed {
             self.conn
                 .prepare_cached(
-                    "INSERT INTO cursors (source_id, stream, scope, cursor, updated_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT (source_id, stream, scope) DO UPDATE
-                     SET cursor = excluded.cursor, updated_at_ms = excluded.updated_at_ms
-                     WHERE cursor <> excluded.cursor",
+                    "UPDATE conversations SET fetch_failures = fetch_failures + 1 WHERE source_id = ?1 AND external_id = ?2",
                 )?
-                .execute(params![self.source_id, key.stream, key.scope, cursor, self.now_ms])?;
+                .execute(params![self.source_id, conversation])?;
         }
+        if batch.refetch_all {
+            self.refetch_all()?;
+            failpoint!("refetch.marked");
+        }
+        for (key, cursor) in &batch.cursors {
+            save_cursor(self.conn, batch, key, cursor)?;
+        }
+        if let Some(since) = batch.everything_read_since_ms {
+            self.settle_nameless_letters(since)?;
+        }
+        failpoint!("commit.cursor");
         if let Some(key) = &batch.drop_cursor {
             self.conn
                 .prepare_cached("DELETE FROM cursors WHERE source_id = ?1 AND stream = ?2 AND scope = ?3")?
@@ -178,7 +212,15 @@ impl Tx<'_> {
         } else {
             for row in rows {
                 match row {
-                    Row::Conversation(_) => self.counts.conversations.unchanged += 1,
+                    // What this run brought itself is not unchanged when it is met again.
+                    Row::Conversation(row) => {
+                        let rev = self.id_of(
+                            "SELECT rev FROM conversations WHERE source_id = ?1 AND external_id = ?2",
+                            &row.external_id,
+                        )?;
+                        let brought = rev.is_some_and(|rev| self.counted(rev));
+                        self.counts.conversations.unchanged += u64::from(!brought);
+                    }
                     Row::Message(_) => self.counts.messages.unchanged += 1,
                     Row::Channel(_) | Row::Participant(_) | Row::Contact(_) => {}
                 }

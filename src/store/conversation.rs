@@ -320,9 +320,14 @@ impl Tx<'_> {
     pub(super) fn fetched(&mut self, mark: &FetchMark) -> rusqlite::Result<()> {
         let Some(stored) = self.stored_conversation(&mark.conversation)? else { return Ok(()) };
         let overtaken = stored.bookkeeping.list_fingerprint != mark.fingerprint;
+        let cut_off = match &mark.present {
+            Some(present) if !mark.gone => self.is_cut_off(stored.id, present)?,
+            _ => false,
+        };
         let (complete, reason) = match mark.incomplete {
             _ if overtaken => (false, Some("not_fetched")),
             Some(reason) => (false, Some(reason)),
+            None if cut_off => (false, Some("short")),
             None => (true, None),
         };
         let inferred = stored.columns.deleted_reason.as_deref().is_some_and(|reason| reason != "provider");
@@ -344,7 +349,7 @@ impl Tx<'_> {
         self.conn
             .prepare_cached(
                 "UPDATE conversations SET fetched_fingerprint = ?2, complete = ?3, incomplete_reason = ?4,
-                 deleted_at_ms = ?5, deleted_reason = ?6, rev = ?7, fetched_at_ms = ?8 WHERE id = ?1",
+                 deleted_at_ms = ?5, deleted_reason = ?6, rev = ?7, fetched_at_ms = ?8, fetch_failures = 0 WHERE id = ?1",
             )?
             .execute(params![
                 stored.id,

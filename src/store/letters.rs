@@ -22,6 +22,12 @@ impl Tx<'_> {
             )?
             .query_row(params![self.source_id, record.stream, raw.id, hash], |row| row.get(0))?;
         if known {
+            self.conn
+                .prepare_cached(
+                    "UPDATE dead_letters SET last_seen_ms = ?5 WHERE source_id = ?1 AND stream = ?2 AND external_id IS ?3
+                     AND body_hash = ?4 AND resolved_at_ms IS NULL",
+                )?
+                .execute(params![self.source_id, record.stream, raw.id, hash, self.now_ms])?;
             return Ok(());
         }
         // An older unreadable form of the same record is superseded by this one.
@@ -29,8 +35,8 @@ impl Tx<'_> {
         self.conn
             .prepare_cached(
                 "INSERT INTO dead_letters
-                 (source_id, stream, external_id, parent, seq, stage, error, body, body_hash, first_seen_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 (source_id, stream, external_id, parent, seq, stage, error, body, body_hash, first_seen_ms, last_seen_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
             )?
             .execute(params![
                 self.source_id,
@@ -44,6 +50,17 @@ impl Tx<'_> {
                 hash,
                 self.now_ms
             ])?;
+        Ok(())
+    }
+
+    /// Everything was read again, and some letters without an id were not met: their records are gone or mended.
+    pub(super) fn settle_nameless_letters(&self, unseen_since_ms: i64) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached(
+                "UPDATE dead_letters SET resolved_at_ms = ?3
+                 WHERE source_id = ?1 AND external_id IS NULL AND resolved_at_ms IS NULL AND last_seen_ms < ?2",
+            )?
+            .execute(params![self.source_id, unseen_since_ms, self.now_ms])?;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod commit;
 mod conversation;
 mod directory;
 mod error;
+pub mod failpoint;
 mod journal;
 mod letters;
 mod lock;
@@ -28,6 +29,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod wal;
 mod work;
 mod writer;
 

@@ -7,10 +7,14 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::failpoint::failpoint;
 use super::{StoreError, schema};
 
 /// The oldest SQLite without the WAL-reset bug (fixed in 3.51.3), which can lose committed writes.
 const OLDEST_ENGINE: i32 = 3_051_003;
+
+/// How long a statement waits for another connection, in general.
+pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The connection that writes: makes the file (mode 0600) if there is none, and brings its schema up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
@@ -27,10 +31,13 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => look_at_header(path)?,
         Err(error) => return Err(unopenable(error.to_string())),
     }
+    failpoint!("open.created");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| unopenable(error.to_string()))?;
+    schema::recognise(&connection, path)?;
     settle(&mut connection).map_err(|error| unopenable(error.to_string()))?;
-    schema::migrate(&mut connection, path)?;
+    failpoint!("open.settled");
+    schema::migrate(&mut connection)?;
     Ok(connection)
 }
 
@@ -89,10 +96,10 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
 }
 
 fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     // auto_vacuum counts only before the first table; FULL because a cursor claims that rows are stored.
     connection.execute_batch(
-        "PRAGMA busy_timeout = 10000;
-         PRAGMA auto_vacuum = INCREMENTAL;
+        "PRAGMA auto_vacuum = INCREMENTAL;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
@@ -103,6 +110,10 @@ fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;",
     )?;
+    #[cfg(debug_assertions)]
+    if let Some(pages) = super::failpoint::faults().max_pages {
+        connection.pragma_update(None, "max_page_count", pages)?;
+    }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

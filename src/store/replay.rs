@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::batch::{Batch, Counts, Record, UsageNow};
+use super::failpoint::failpoint;
 use super::{StoreError, commit, journal, raw};
 use crate::model::{RawRecord, Reject, Row};
 
@@ -105,7 +106,9 @@ fn in_transaction(
     updated(&mut counts.conversations, settled.conversations);
     updated(&mut counts.messages, settled.messages);
     tell_run(&transaction, asked, &counts).map_err(StoreError::sql(doing))?;
+    failpoint!("replay.settled");
     transaction.commit().map_err(StoreError::sql(doing))?;
+    failpoint!("replay.committed");
     Ok(Replayed { counts, interrupted: false })
 }
 
@@ -224,6 +227,7 @@ fn records(
             }
         }
         counts.add(&commit::apply(connection, &batch)?.counts);
+        failpoint!("replay.applied");
     }
     Ok(true)
 }

@@ -1,9 +1,10 @@
 //! Sources and their runs.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::batch::Batch;
 use super::commit::Tx;
+use super::failpoint::failpoint;
 use super::{Counts, StoreError, UsageNow};
 use crate::model::ProviderKind;
 
@@ -137,6 +138,16 @@ pub(super) fn close_abandoned(conn: &Connection, now_ms: i64) -> rusqlite::Resul
     Ok(())
 }
 
+/// Whether the last run of a source did not come to its end: killed, stopped or failed.
+pub(super) fn was_cut_short(conn: &Connection, source_id: i64) -> rusqlite::Result<bool> {
+    conn.query_row(
+        "SELECT coalesce((SELECT status NOT IN ('ok', 'partial') FROM sync_runs WHERE source_id = ?1
+         AND mode <> 'retry' ORDER BY id DESC LIMIT 1), 0)",
+        [source_id],
+        |row| row.get(0),
+    )
+}
+
 /// Begins a run: its id, and the change counter at its start.
 pub(super) fn start(conn: &Connection, source_id: i64, mode: RunMode, now_ms: i64) -> rusqlite::Result<(i64, i64)> {
     conn.execute(
@@ -144,6 +155,7 @@ pub(super) fn start(conn: &Connection, source_id: i64, mode: RunMode, now_ms: i6
         params![source_id, mode.as_str(), now_ms],
     )?;
     let id = conn.last_insert_rowid();
+    failpoint!("run.started");
     let rev = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
     Ok((id, rev))
 }
@@ -160,9 +172,10 @@ pub(super) struct Finish {
     pub(super) reached_end: bool,
 }
 
-/// Ends a run.
-pub(super) fn finish(conn: &Connection, end: &Finish) -> rusqlite::Result<()> {
-    conn.execute(
+/// Ends a run: its record and its source's, together.
+pub(super) fn finish(conn: &mut Connection, end: &Finish) -> rusqlite::Result<()> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute(
         "UPDATE sync_runs SET status = ?2, finished_at_ms = ?3, error = ?4, requests = ?5, retries = ?6 WHERE id = ?1",
         params![
             end.run_id,
@@ -173,12 +186,15 @@ pub(super) fn finish(conn: &Connection, end: &Finish) -> rusqlite::Result<()> {
             count(end.usage.retries)
         ],
     )?;
+    failpoint!("run.recorded");
     if end.reached_end {
-        conn.execute(
+        transaction.execute(
             "UPDATE sources SET first_pass_at_ms = ?2 WHERE id = ?1 AND first_pass_at_ms IS NULL",
             params![end.source_id, end.now_ms],
         )?;
     }
+    transaction.commit()?;
+    failpoint!("run.finished");
     Ok(())
 }
 

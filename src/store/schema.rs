@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
+use super::failpoint::failpoint;
 
 /// The schema this program writes and reads: `PRAGMA user_version`.
 pub const SCHEMA_VERSION: i64 = 1;
@@ -16,31 +17,43 @@ pub(super) const APPLICATION_ID: i64 = 0x434C_4F4D;
 const MIGRATIONS: &[(i64, &[&str])] =
     &[(1, &[include_str!("../../migrations/0001_tables.sql"), include_str!("../../migrations/0001_views.sql")])];
 
-/// Brings an open file to [`SCHEMA_VERSION`], each step in a transaction of its own that also moves `user_version`.
-pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let doing = "bringing the store to this version's schema";
+/// Refuses a file that is not ours or newer than this program, before anything is written to it.
+pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let (application, version) = marks(connection)?;
-    if version > SCHEMA_VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
-    }
-    if application != APPLICATION_ID {
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(StoreError::sql(doing))?;
-        if application != 0 || version != 0 || tables > 0 {
-            let found = format!("application_id {application}, {tables} tables and views");
-            return Err(StoreError::Foreign { path: path.to_owned(), found });
+    if application == APPLICATION_ID {
+        if version > SCHEMA_VERSION {
+            return Err(StoreError::Newer { path: path.to_owned(), found: version, known: SCHEMA_VERSION });
         }
+        return Ok(());
     }
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(StoreError::sql("reading the store's version"))?;
+    if application != 0 || version != 0 || tables > 0 {
+        let found = format!("application_id {application}, {tables} tables and views");
+        return Err(StoreError::Foreign { path: path.to_owned(), found });
+    }
+    Ok(())
+}
+
+/// Brings an open, recognised file to [`SCHEMA_VERSION`], each step in a transaction of its own that also moves
+/// `user_version`.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let doing = "bringing the store to this version's schema";
+    let (_, version) = marks(connection)?;
     for (target, files) in MIGRATIONS.iter().filter(|(target, _)| *target > version) {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
+        failpoint!("migrate.begun");
         for sql in *files {
             transaction.execute_batch(sql).map_err(StoreError::sql(doing))?;
+            failpoint!("migrate.step");
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(StoreError::sql(doing))?;
         transaction.pragma_update(None, "user_version", target).map_err(StoreError::sql(doing))?;
+        failpoint!("migrate.marked");
         transaction.commit().map_err(StoreError::sql(doing))?;
+        failpoint!("migrate.committed");
     }
     Ok(())
 }

@@ -9,9 +9,13 @@ use rusqlite::params;
 
 use super::batch::{Batch, Stretch};
 use super::commit::Tx;
+use super::failpoint::failpoint;
 
 /// Complete readings, one after the other, that must miss a row before it counts as deleted.
 const READINGS: i64 = 2;
+
+/// So many messages missing at one end of a conversation look cut off.
+const AN_END: usize = 5;
 
 impl Tx<'_> {
     /// A sweep begins anew.
@@ -73,6 +77,7 @@ impl Tx<'_> {
                      WHERE id IN (SELECT raw_id FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)",
                 )?
                 .execute(params![self.source_id, stream])?;
+            failpoint!("sweep.counted");
             let gone: Vec<(i64, i64)> = self
                 .conn
                 .prepare_cached(
@@ -90,6 +95,7 @@ impl Tx<'_> {
                 self.forget_hash(raw_id)?;
             }
         }
+        failpoint!("sweep.ended");
         self.begin_sweep(stream)
     }
 
@@ -118,6 +124,24 @@ impl Tx<'_> {
     fn forget_hash(&self, raw_id: i64) -> rusqlite::Result<()> {
         self.conn.prepare_cached("UPDATE raw_records SET hash = NULL WHERE id = ?1")?.execute([raw_id])?;
         Ok(())
+    }
+
+    /// Whether what a reading lacks is one whole end of the conversation: that is how a provider that has begun to
+    /// cut its answers looks, not how messages are deleted.
+    pub(super) fn is_cut_off(&self, conversation: i64, present: &HashSet<String>) -> rusqlite::Result<bool> {
+        let lacking: Vec<bool> = self
+            .conn
+            .prepare_cached(
+                "SELECT external_id FROM messages WHERE conversation_id = ?1 AND deleted_at_ms IS NULL
+                 ORDER BY sent_at_ms, seq, id",
+            )?
+            .query_map([conversation], |row| row.get::<_, String>(0))?
+            .map(|id| id.map(|id| !present.contains(&id)))
+            .collect::<rusqlite::Result<_>>()?;
+        let count = lacking.iter().filter(|lacks| **lacks).count();
+        let in_front = lacking.iter().take_while(|lacks| **lacks).count();
+        let at_the_end = lacking.iter().rev().take_while(|lacks| **lacks).count();
+        Ok(count >= AN_END && count < lacking.len() && (count == in_front || count == at_the_end))
     }
 
     /// A conversation was read whole: stored messages that were not in it are missing once more.

@@ -15,6 +15,8 @@ pub struct StaleConversation {
     pub reported_messages: Option<i64>,
     pub reported_last_ms: Option<i64>,
     pub stored_messages: i64,
+    /// Fetches that failed in a row.
+    pub failures: i64,
 }
 
 /// Ids that rows refer to and that no record has described.
@@ -25,22 +27,24 @@ pub struct UnknownIds {
     pub channels: Vec<String>,
 }
 
-/// Stale conversations after a row id, oldest id first. Those that the key may not read are not asked for.
+/// Stale conversations behind a place in the queue (failures, row id): those that failed least come first, so that
+/// some that always fail never hold up the rest. Those that the key may not read are not asked for.
 pub(super) fn stale(
     conn: &Connection,
     source_id: i64,
-    after_id: i64,
+    after: (i64, i64),
     limit: u32,
 ) -> rusqlite::Result<Vec<StaleConversation>> {
     conn.prepare_cached(
         "SELECT c.id, c.external_id, c.list_fingerprint, c.reported_messages, c.reported_last_at_ms,
-                (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL)
+                (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL),
+                c.fetch_failures
          FROM conversations AS c
-         WHERE c.source_id = ?1 AND c.id > ?2 AND c.list_fingerprint IS NOT c.fetched_fingerprint
-           AND c.incomplete_reason IS NOT 'forbidden'
-         ORDER BY c.id LIMIT ?3",
+         WHERE c.source_id = ?1 AND (c.fetch_failures, c.id) > (?2, ?3)
+           AND c.list_fingerprint IS NOT c.fetched_fingerprint AND c.incomplete_reason IS NOT 'forbidden'
+         ORDER BY c.fetch_failures, c.id LIMIT ?4",
     )?
-    .query_map(params![source_id, after_id, limit], |row| {
+    .query_map(params![source_id, after.0, after.1, limit], |row| {
         Ok(StaleConversation {
             id: row.get(0)?,
             external_id: row.get(1)?,
@@ -48,6 +52,7 @@ pub(super) fn stale(
             reported_messages: row.get(3)?,
             reported_last_ms: row.get(4)?,
             stored_messages: row.get(5)?,
+            failures: row.get(6)?,
         })
     })?
     .collect()

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, Committed, UsageNow};
+use super::failpoint::failpoint;
 use super::replay::{self, Replay, Replayed};
 use super::run::{self, Finish, RunMode, RunStatus, SourceRow};
+use super::wal::{self, WalCap};
 use super::work::{self, StaleConversation, UnknownIds};
 use super::{StoreError, StoreLock, access, commit, open};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
@@ -19,6 +22,9 @@ const WAITING_BATCHES: usize = 8;
 
 /// Records in one transaction, at the most, when waiting batches are folded together.
 const FOLDED_RECORDS: usize = 4000;
+
+/// How long the last checkpoint may wait for readers.
+const LAST_CHECKPOINT: Duration = Duration::from_millis(500);
 
 type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 type Answer = oneshot::Sender<Result<Committed, StoreError>>;
@@ -72,9 +78,13 @@ impl Store {
             .name("store-writer".to_owned())
             .spawn(move || {
                 write_until_closed(&mut connection, &mut inbox);
-                // A clean file for whoever copies it; a reader in the way is no harm.
-                if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE);") {
-                    tracing::debug!(%error, "the last checkpoint was left to the next opening");
+                failpoint!("close.checkpoint");
+                // A clean file for whoever copies it; a reader in the way is no harm, and not waited for.
+                let tidied = connection
+                    .execute_batch("PRAGMA optimize")
+                    .and_then(|()| wal::truncate(&connection, LAST_CHECKPOINT));
+                if !matches!(tidied, Ok(true)) {
+                    tracing::debug!(?tidied, "the last checkpoint was left to the next opening");
                 }
             })
             .map_err(|error| StoreError::Unopenable { path: path.to_owned(), cause: error.to_string() })?;
@@ -175,6 +185,14 @@ impl Store {
         }
     }
 
+    /// Whether the last run of a source did not come to its end.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn was_cut_short(&self, source_id: i64) -> Result<bool, StoreError> {
+        self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
+    }
+
     /// Begins a run: its id, and the change counter at its start.
     ///
     /// # Errors
@@ -235,13 +253,17 @@ impl Store {
         self.on_writer("reading what is known of the provider's API", move |conn| work::facts(conn, source_id)).await
     }
 
-    /// Stale conversations with a row id above `after_id`.
+    /// Stale conversations behind a place in the queue: failures in a row, row id.
     ///
     /// # Errors
     /// SQLite failed.
-    pub async fn stale(&self, source_id: i64, after_id: i64, limit: u32) -> Result<Vec<StaleConversation>, StoreError> {
-        self.on_writer("looking for stale conversations", move |conn| work::stale(conn, source_id, after_id, limit))
-            .await
+    pub async fn stale(
+        &self,
+        source_id: i64,
+        after: (i64, i64),
+        limit: u32,
+    ) -> Result<Vec<StaleConversation>, StoreError> {
+        self.on_writer("looking for stale conversations", move |conn| work::stale(conn, source_id, after, limit)).await
     }
 
     /// How many conversations are stale.
@@ -274,6 +296,7 @@ impl Store {
 
 fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Order>) {
     let mut held = None;
+    let mut cap = WalCap::new(connection);
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
             Order::Do(task) => task(connection),
@@ -294,6 +317,7 @@ fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Or
                     }
                 }
                 commit_together(connection, waiting);
+                cap.after_commit(connection, Instant::now());
             }
         }
     }
@@ -326,12 +350,21 @@ fn commit_together(connection: &mut Connection, waiting: Vec<(Box<Batch>, Answer
 
 fn commit_all(connection: &mut Connection, batches: &[&Batch]) -> Result<Vec<Committed>, StoreError> {
     let doing = "storing a page";
+    #[cfg(debug_assertions)]
+    if super::failpoint::faults().cursors_first {
+        for batch in batches {
+            commit::cursors_alone(connection, batch).map_err(StoreError::sql(doing))?;
+        }
+    }
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
+    failpoint!("commit.begun");
     let mut committed = Vec::with_capacity(batches.len());
     for batch in batches {
         committed.push(commit::apply(&transaction, batch)?);
     }
+    failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
+    failpoint!("commit.done");
     Ok(committed)
 }

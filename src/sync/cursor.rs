@@ -39,9 +39,15 @@ pub struct FeedCursor {
     pub note: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_at: Option<i64>,
+    /// When the end was last reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<i64>,
     /// When the first pass began, until the stream has a watermark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seeded_at: Option<i64>,
+    /// When the pass began that last enumerated the whole stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept_at: Option<i64>,
     /// When the end was last proved by a question without a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probed_at: Option<i64>,

@@ -33,6 +33,19 @@ impl PassError {
         matches!(self, Self::Fetch(FetchError::Forbidden { .. }))
     }
 
+    /// Whether the provider as a whole seems to fail, rather than one item of it.
+    pub(crate) fn is_the_providers(&self) -> bool {
+        matches!(self, Self::Fetch(FetchError::Unavailable { .. } | FetchError::Unreadable { .. }))
+    }
+
+    /// Whether the key lacks a permission, or the provider lacks the endpoint: that will not pass by itself.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(
+            self,
+            Self::Fetch(FetchError::Forbidden { .. } | FetchError::NotFound { .. } | FetchError::Rejected { .. })
+        )
+    }
+
     pub(crate) fn is_deferred(&self) -> bool {
         matches!(self, Self::Fetch(FetchError::Deferred { .. }))
     }

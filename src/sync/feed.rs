@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use super::cursor::{FeedCursor, Unit};
 use super::error::PassError;
 use super::runner::Runner;
-use super::walk::{Broken, Changes, Keyset, Pages, Tokens, Walk, Windows};
+use super::walk::{Anchored, Broken, Changes, Keyset, Pages, Tokens, Walk, Windows};
 use crate::http::FetchError;
 use crate::provider::{Ask, Feed, Page, Shape};
+use crate::store::failpoint::failpoint;
 use crate::store::{Stretch, SweepPoint};
 
 /// What a page of a sweep along ids proves about deletions.
@@ -37,7 +38,8 @@ impl Runner {
         cursor.lookback_ms = feed.lookback_ms;
         cursor.distrust_the_future(self.started_ms, HOLD_BACK_MS);
         let sweep = feed.complete;
-        let resumed = if sweep { cursor.sweep.take() } else { cursor.walk.take() }.filter(|_| !feed.fans_out);
+        let left = if sweep { cursor.sweep.take() } else { cursor.walk.take() }.filter(|_| !feed.fans_out);
+        let resumed = left.and_then(|walk| self.resume(feed, &cursor, walk));
         let mut fresh = resumed.is_none();
         // What a complete reading shows can be told only if this process saw all of it.
         let mut listed = (sweep && fresh && feed.shape == Shape::Windows).then(HashSet::new);
@@ -47,7 +49,10 @@ impl Runner {
         let mut ids = Vec::new();
         loop {
             while let Some(ask) = walk.ask(limit) {
-                let page = match self.source.provider.page(&feed.key, &ask).await {
+                failpoint!("fetch.before");
+                let answer = self.source.provider.page(&feed.key, &ask).await;
+                failpoint!("fetch.after");
+                let page = match answer {
                     Ok(page) => page,
                     // A keyset counts no positions, so its page size may change on the way.
                     Err(FetchError::TooLarge { .. }) if limit > 1 && matches!(ask, Ask::After { .. }) => {
@@ -55,8 +60,9 @@ impl Runner {
                         tracing::info!(source = %self.source.name, stream = %feed.key, rows = limit, "asking for smaller pages");
                         continue;
                     }
+                    Err(FetchError::Rejected { .. }) if continues(&ask) && walk.start_over() => continue,
                     Err(error @ FetchError::Rejected { .. }) if filters(&ask) => {
-                        walk = self.fall(feed, &mut cursor, &error.to_string())?;
+                        walk = self.fall(feed, &walk, &mut cursor, &Broken::Filter, &error.to_string()).await?;
                         continue;
                     }
                     Err(error) => return Err(error.into()),
@@ -72,7 +78,7 @@ impl Runner {
                 if let Err(broken) = outcome {
                     // The rows are as good as any; only the promise about what lies between them is gone.
                     self.store_page(feed, page, &mut cursor, None, Swept::default()).await?;
-                    walk = self.fall_from(feed, &walk, &mut cursor, &broken)?;
+                    walk = self.fall_from(feed, &walk, &mut cursor, &broken).await?;
                     continue;
                 }
                 let swept = self.swept(feed, &walk, &page, after, walk.ask(limit).is_none(), fresh);
@@ -81,7 +87,7 @@ impl Runner {
             }
             match self.doubt(feed, &walk, &cursor, began_at).await? {
                 None => break,
-                Some(broken) => walk = self.fall_from(feed, &walk, &mut cursor, &broken)?,
+                Some(broken) => walk = self.fall_from(feed, &walk, &mut cursor, &broken).await?,
             }
         }
         self.finish_feed(feed, &walk, &mut cursor).await?;
@@ -95,16 +101,20 @@ impl Runner {
     /// The walk that a feed begins with.
     fn begin(&self, feed: &Feed, cursor: &FeedCursor) -> Walk {
         let now = self.started_ms;
-        let fallen = cursor.broken_at.is_some_and(|at| now.saturating_sub(at) < TRY_AGAIN_MS);
+        let fallen = self.has_fallen(cursor);
         let from = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
+        let began_ms = (feed.shape == Shape::Changes).then_some(now);
         match feed.shape {
-            Shape::Ids | Shape::Changes if fallen => Walk::Tokens(Tokens::until_stable()),
+            Shape::Ids | Shape::Changes if fallen && cursor.method == "anchored" => {
+                Walk::Anchored(Anchored::whole(began_ms))
+            }
+            Shape::Ids | Shape::Changes if fallen => Walk::Tokens(Tokens::until_stable(began_ms)),
             Shape::Windows if fallen => Walk::Windows(Windows::plain_only(now)),
             Shape::Ids if feed.complete => Walk::Keyset(Keyset::after(None)),
             Shape::Ids => Walk::Keyset(Keyset::after(cursor.watermark)),
             Shape::Changes => match from {
-                Some(from) if !feed.complete => Walk::Changes(Changes::from(from)),
-                _ => Walk::Changes(Changes::from(0)),
+                Some(from) if !feed.complete => Walk::Changes(Changes::from(from, now)),
+                _ => Walk::Changes(Changes::from(0, now)),
             },
             Shape::Windows => match from {
                 Some(from) if !feed.complete => Walk::Windows(Windows::since(from, now)),
@@ -115,25 +125,73 @@ impl Runner {
         }
     }
 
-    /// Falls to the next rung, if there is one.
-    fn fall_from(&self, feed: &Feed, walk: &Walk, cursor: &mut FeedCursor, broken: &Broken) -> Result<Walk, PassError> {
-        let lowest = match walk {
-            Walk::Keyset(_) | Walk::Changes(_) => false,
-            Walk::Windows(walk) => walk.is_plain_only(),
-            Walk::Tokens(_) | Walk::Pages(_) => true,
-        };
-        if lowest { Err(PassError::Stalled) } else { self.fall(feed, cursor, &broken.to_string()) }
+    fn has_fallen(&self, cursor: &FeedCursor) -> bool {
+        cursor.broken_at.is_some_and(|at| self.started_ms.saturating_sub(at) < TRY_AGAIN_MS)
     }
 
-    fn fall(&self, feed: &Feed, cursor: &mut FeedCursor, why: &str) -> Result<Walk, PassError> {
-        tracing::warn!(source = %self.source.name, stream = %feed.key, reason = why, "reading the whole list instead");
-        cursor.note = Some(why.to_owned());
-        cursor.broken_at = Some(self.started_ms);
-        match feed.shape {
-            Shape::Ids | Shape::Changes => Ok(Walk::Tokens(Tokens::until_stable())),
-            Shape::Windows => Ok(Walk::Windows(Windows::plain_only(self.started_ms))),
-            Shape::Cursor | Shape::Pages => Err(PassError::Stalled),
+    /// Goes on with the walk that an earlier pass left: where it was cut short, or, along positions, at its end.
+    fn resume(&self, feed: &Feed, cursor: &FeedCursor, walk: Walk) -> Option<Walk> {
+        match walk {
+            Walk::Anchored(mut walk) if walk.is_done() => {
+                let times = feed.shape == Shape::Changes;
+                let floor = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
+                // A better rung is due, or there is no telling what must be read again.
+                if !self.has_fallen(cursor) || times && floor.is_none() {
+                    return None;
+                }
+                walk.go_on(floor.filter(|_| times), times.then_some(self.started_ms));
+                Some(Walk::Anchored(walk))
+            }
+            walk => Some(walk),
         }
+    }
+
+    /// Falls to the next rung, if there is one.
+    async fn fall_from(
+        &self,
+        feed: &Feed,
+        walk: &Walk,
+        cursor: &mut FeedCursor,
+        broken: &Broken,
+    ) -> Result<Walk, PassError> {
+        self.fall(feed, walk, cursor, broken, &broken.to_string()).await
+    }
+
+    async fn fall(
+        &self,
+        feed: &Feed,
+        walk: &Walk,
+        cursor: &mut FeedCursor,
+        broken: &Broken,
+        why: &str,
+    ) -> Result<Walk, PassError> {
+        let began_ms = (feed.shape == Shape::Changes).then_some(self.started_ms);
+        let next = match walk {
+            // Without the filter, the order may still be kept.
+            Walk::Keyset(_) | Walk::Changes(_) if *broken == Broken::Filter => {
+                Walk::Anchored(Anchored::whole(began_ms))
+            }
+            Walk::Keyset(_) | Walk::Changes(_) | Walk::Anchored(_) => Walk::Tokens(Tokens::until_stable(began_ms)),
+            Walk::Windows(walk) if !walk.is_plain_only() => Walk::Windows(Windows::plain_only(self.started_ms)),
+            Walk::Windows(_) | Walk::Tokens(_) | Walk::Pages(_) => {
+                // The next pass must not go on in the circle that this one was led into.
+                (cursor.walk, cursor.sweep) = (None, None);
+                let mut batch = self.batch();
+                batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
+                self.commit(batch).await?;
+                return Err(PassError::Stalled);
+            }
+        };
+        tracing::warn!(
+            source = %self.source.name, stream = %feed.key, reason = why, method = next.method(),
+            "reading the whole list instead"
+        );
+        cursor.note = match cursor.note.take().filter(|_| cursor.broken_at == Some(self.started_ms)) {
+            Some(before) => Some(format!("{before}, and {why}")),
+            None => Some(why.to_owned()),
+        };
+        cursor.broken_at = Some(self.started_ms);
+        Ok(next)
     }
 
     /// What a page of a sweep along ids proves. A row without an id may be any: its page proves nothing.
@@ -168,7 +226,7 @@ impl Runner {
             .filter(|record| self.in_range(record))
             .collect();
         if let Some(walk) = walk {
-            method_of(walk).clone_into(&mut cursor.method);
+            walk.method().clone_into(&mut cursor.method);
             // A keyset walk's own position is the watermark: what lies before it is stored.
             if let (Walk::Keyset(_), false) = (walk, feed.complete) {
                 cursor.advance(walk.newest());
@@ -214,8 +272,8 @@ impl Runner {
     }
 
     async fn finish_feed(&self, feed: &Feed, walk: &Walk, cursor: &mut FeedCursor) -> Result<(), PassError> {
-        method_of(walk).clone_into(&mut cursor.method);
-        let fallen = matches!(walk, Walk::Tokens(_)) && feed.shape != Shape::Cursor
+        walk.method().clone_into(&mut cursor.method);
+        let fallen = matches!(walk, Walk::Tokens(_) | Walk::Anchored(_)) && feed.shape != Shape::Cursor
             || matches!(walk, Walk::Windows(windows) if windows.is_plain_only());
         if !fallen {
             (cursor.note, cursor.broken_at) = (None, None);
@@ -223,7 +281,8 @@ impl Runner {
         match feed.shape {
             Shape::Ids => cursor.advance(walk.newest()),
             Shape::Changes | Shape::Windows => {
-                cursor.advance(walk.newest().map(|newest| newest.min(self.started_ms.saturating_sub(HOLD_BACK_MS))));
+                let began = walk.began_ms().map_or(self.started_ms, |began| began.min(self.started_ms));
+                cursor.advance(walk.newest().map(|newest| newest.min(began.saturating_sub(HOLD_BACK_MS))));
             }
             Shape::Cursor => cursor.watermark = None,
             Shape::Pages => {
@@ -237,9 +296,11 @@ impl Runner {
         if self.probed.load(Ordering::Relaxed) || cursor.probed_at.is_none() {
             cursor.probed_at = Some(self.started_ms);
         }
-        cursor.walk = None;
+        cursor.finished_at = Some(self.now());
+        cursor.walk = Some(walk.clone()).filter(|walk| matches!(walk, Walk::Anchored(_)));
         if feed.complete {
             cursor.sweep = None;
+            cursor.swept_at = Some(self.started_ms);
         }
         let mut batch = self.batch();
         if feed.complete && matches!(walk, Walk::Keyset(_)) {
@@ -247,6 +308,14 @@ impl Runner {
         }
         batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         Ok(self.commit(batch).await?)
+    }
+
+    /// Whether a feed was read to its end since a time.
+    pub(crate) async fn was_read_since(&self, feed: &Feed, began_at: i64) -> Result<bool, PassError> {
+        let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
+        let cursor = FeedCursor::parse(stored.as_deref());
+        let read_at = if feed.complete { cursor.swept_at } else { cursor.finished_at };
+        Ok(read_at.is_some_and(|at| at >= began_at))
     }
 
     /// Remembers when the first pass began, for streams of changes: what changes while the history is being brought
@@ -294,16 +363,14 @@ impl Runner {
     }
 }
 
-fn method_of(walk: &Walk) -> &'static str {
-    match walk {
-        Walk::Windows(windows) if windows.is_plain_only() => "best_effort",
-        _ => walk.method(),
-    }
-}
-
 /// Whether a question holds a filter that the provider may not know.
 fn filters(ask: &Ask) -> bool {
     matches!(ask, Ask::After { after: Some(_), .. } | Ask::Window { .. })
+}
+
+/// Whether a question goes on from a place that the provider named.
+fn continues(ask: &Ask) -> bool {
+    matches!(ask, Ask::After { token: Some(_), .. } | Ask::Token { token: Some(_), .. })
 }
 
 fn short(id: &str) -> i64 {

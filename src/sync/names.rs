@@ -4,14 +4,16 @@ use super::error::PassError;
 use super::runner::Runner;
 use crate::http::FetchError;
 use crate::provider::{Unknown, UnknownParticipant};
+use crate::store::failpoint::failpoint;
 
 /// A participant or channel looked for in vain is looked for again after this long.
 const ASK_AGAIN_MS: i64 = 7 * 24 * 3_600_000;
 
 impl Runner {
-    /// Looks up ids that no record described. A pass that changed nothing makes no request here.
+    /// Looks up ids that no record described. A pass that changed nothing makes no request here, unless the one before
+    /// it was cut short: that one may have brought messages and never come to their names.
     pub(crate) async fn resolve_names(&self) -> Result<(), PassError> {
-        if !self.counted().changed_anything() {
+        if !self.pass.full && !self.after_cut && !self.counted().changed_anything() {
             return Ok(());
         }
         self.progress.doing("names");
@@ -62,7 +64,10 @@ impl Runner {
         let mut misses = 0;
         for participant in participants {
             let mut batch = self.batch();
-            match self.source.provider.lookup(participant).await {
+            failpoint!("fetch.before");
+            let found = self.source.provider.lookup(participant).await;
+            failpoint!("fetch.after");
+            match found {
                 Ok(Some(found)) => {
                     misses = 0;
                     batch.records.push(self.record(found.stream, found.record));

@@ -1,7 +1,7 @@
 //! One pass over one source, from its plan to the closing of its run.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,11 +10,19 @@ use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Purpose, Runner, Source};
 use crate::model::StreamKey;
-use crate::provider::{Feed, Pass};
+use crate::provider::{Feed, Pass, Shape};
+use crate::store::failpoint::failpoint;
 use crate::store::{Access, RunMode, RunStatus, Store, StoreError};
 
-/// The cursor that stands while a full pass is under way.
+/// The cursors that stand while a full pass, or a first one, is under way.
 const FULL_PASS: &str = "full_pass";
+const FIRST_PASS: &str = "first_pass";
+
+/// What such a cursor holds: when the pass began, in milliseconds.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct History {
+    began_at: i64,
+}
 
 /// What kind of pass is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -75,7 +83,7 @@ pub async fn run_pass(
     let mut outcome = Outcome::default();
     let ended_by = runner.read_everything(&mut outcome).await.err();
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
-    let reached_end = outcome.lists_read && !wanted.is_ranged();
+    let reached_end = outcome.lists_read && ended_by.is_none() && !wanted.is_ranged();
     store
         .finish_run(
             runner.run_id,
@@ -97,14 +105,23 @@ impl Runner {
         if self.range.is_none() {
             self.seed_watermarks().await?;
         }
-        if self.pass.full {
-            self.begin_full().await?;
-        }
         let forbidden = self.store.forbidden_channels(self.source_id).await?;
+        let resumed_from = self.begin_history().await?;
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
-        while let Some(feed) = feeds.pop_front() {
+        while let Some(mut feed) = feeds.pop_front() {
             if self.cancel.is_cancelled() {
                 return Err(crate::http::FetchError::Cancelled.into());
+            }
+            if let Some(began_at) = resumed_from
+                && self.was_read_since(&feed, began_at).await?
+            {
+                if feed.optional {
+                    self.read_whole.lock().unwrap_or_else(PoisonError::into_inner).insert(feed.key.stream);
+                    continue;
+                }
+                // Read whole before the interruption: only what came since is wanted. But what a list leaves out can be
+                // told only by the process that read all of it.
+                feed.complete &= self.pass.full && feed.shape == Shape::Windows;
             }
             match self.feed(&feed).await {
                 Ok(ids) if feed.fans_out => {
@@ -119,12 +136,21 @@ impl Runner {
                     }
                 }
                 Err(error) if error.ends_source() => return Err(error),
-                Err(error) if feed.optional => self.warn(&feed.key.to_string(), &error),
+                Err(error) if feed.optional => {
+                    self.warn(&feed.key.to_string(), &error);
+                    if !error.is_lasting() {
+                        outcome.partly.push((feed.key.to_string(), error));
+                    }
+                }
                 Err(error) => {
                     let stream = feed.key.to_string();
                     tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
-                    if error.is_forbidden() && !feed.key.scope.is_empty() {
-                        self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;
+                    if !feed.key.scope.is_empty() {
+                        if error.is_forbidden() {
+                            self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;
+                        }
+                        let mut closed = self.closed_scopes.lock().unwrap_or_else(PoisonError::into_inner);
+                        closed.push(feed.key.scope.clone());
                     }
                     let partly = error.is_deferred() || !feed.key.scope.is_empty();
                     let list = if partly { &mut outcome.partly } else { &mut outcome.failed };
@@ -135,12 +161,16 @@ impl Runner {
         if self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty() {
             self.close_range().await?;
         }
+        failpoint!("pass.listed");
         outcome.lists_read = outcome.failed.is_empty() && outcome.partly.is_empty();
         if outcome.lists_read && self.range.is_none() {
             self.settle_watermarks().await?;
         }
         if !self.pass.full && self.range.is_none() {
             self.store.mark_due(self.source_id, self.now()).await?;
+        }
+        if self.source.facts.owes_refetch() {
+            self.pay_refetch().await?;
         }
         let fetches = self.fetch_stale().await?;
         outcome.conversations_failed = fetches.failed;
@@ -153,11 +183,10 @@ impl Runner {
             }
             outcome.partly.push(("messages".to_owned(), error));
         }
-        // What the key may not read holds up no full pass: nothing of it could be read by trying on.
-        let read_on = outcome.failed.is_empty() && outcome.partly.iter().all(|(_, error)| error.is_forbidden());
-        if self.pass.full && read_on && outcome.conversations_failed == 0 {
-            self.end_full().await?;
-        }
+        failpoint!("pass.fetched");
+        // A pass that failed somewhere was still no pass cut short: the next one begins anew.
+        let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
+        self.end_history(everything).await?;
         self.resolve_names().await
     }
 
@@ -168,22 +197,49 @@ impl Runner {
         Ok(self.commit(batch).await?)
     }
 
-    /// Makes every conversation stale, unless an earlier full pass that was cut short did so already: then this one
-    /// goes on where that one stopped.
-    async fn begin_full(&self) -> Result<(), PassError> {
-        if self.store.cursor(self.source_id, StreamKey::plain(FULL_PASS)).await?.is_some() {
-            return Ok(());
+    /// Begins to bring the history (a first pass or a full one), or goes on with one that was cut short: then the time
+    /// at which that one began. A full pass makes every conversation stale, once.
+    async fn begin_history(&self) -> Result<Option<i64>, PassError> {
+        let Some(key) = self.history_key() else { return Ok(None) };
+        if let Some(json) = self.store.cursor(self.source_id, key.clone()).await? {
+            let began_at = serde_json::from_str::<History>(&json).map_or(i64::MAX, |history| history.began_at);
+            return Ok(Some(began_at));
         }
         let mut batch = self.batch();
-        batch.refetch_all = true;
-        batch.cursors.push((StreamKey::plain(FULL_PASS), format!("{{\"began_at\":{}}}", self.started_ms)));
+        batch.refetch_all = self.pass.full;
+        let history = History { began_at: self.started_ms };
+        batch.cursors.push((key, serde_json::to_string(&history).unwrap_or_else(|_| "{}".to_owned())));
+        self.commit(batch).await?;
+        Ok(None)
+    }
+
+    async fn end_history(&self, everything_read: bool) -> Result<(), PassError> {
+        let Some(key) = self.history_key() else { return Ok(()) };
+        let mut batch = self.batch();
+        if everything_read {
+            let json = self.store.cursor(self.source_id, key.clone()).await?;
+            let history = json.and_then(|json| serde_json::from_str::<History>(&json).ok());
+            batch.everything_read_since_ms = history.map(|history| history.began_at);
+        }
+        batch.drop_cursor = Some(key);
         Ok(self.commit(batch).await?)
     }
 
-    async fn end_full(&self) -> Result<(), PassError> {
+    /// An earlier pass learnt that every conversation is worth fetching again, and ended before it could mark them.
+    async fn pay_refetch(&self) -> Result<(), PassError> {
         let mut batch = self.batch();
-        batch.drop_cursor = Some(StreamKey::plain(FULL_PASS));
+        batch.refetch_all = true;
+        batch.facts.extend([self.source.facts.pay_refetch()]);
         Ok(self.commit(batch).await?)
+    }
+
+    fn history_key(&self) -> Option<StreamKey> {
+        match self.pass {
+            _ if self.range.is_some() => None,
+            Pass { full: true, .. } => Some(StreamKey::plain(FULL_PASS)),
+            Pass { first: true, .. } => Some(StreamKey::plain(FIRST_PASS)),
+            Pass { .. } => None,
+        }
     }
 
     fn report(&self, outcome: &Outcome, ended_by: Option<&PassError>, now_ms: i64) -> SourceReport {
@@ -234,6 +290,11 @@ impl Runner {
         texts.extend(outcome.partly.iter().take(3).map(|(stream, error)| say(Some(stream), error)));
         if outcome.conversations_failed > 1 {
             texts.push(format!("{} conversations were not read and stay marked", outcome.conversations_failed));
+        }
+        match self.counted().dead {
+            0 => {}
+            1 => texts.push(format!("source {}: a record went to the dead letters", self.source.name)),
+            dead => texts.push(format!("source {}: {dead} records went to the dead letters", self.source.name)),
         }
         (!texts.is_empty()).then(|| texts.join("; "))
     }

@@ -33,6 +33,8 @@ pub(crate) struct Runner {
     pub(crate) run_start_rev: i64,
     pub(crate) started_ms: i64,
     pub(crate) pass: Pass,
+    /// The run before this one did not come to its end.
+    pub(crate) after_cut: bool,
     /// Bounds of a ranged backfill, in milliseconds: from, inclusive, and to, exclusive.
     pub(crate) range: Option<(Option<i64>, Option<i64>)>,
     pub(crate) store: Store,
@@ -47,6 +49,8 @@ pub(crate) struct Runner {
     pub(crate) refetches: tokio::sync::RwLock<u64>,
     /// Short forms of the ids that a complete reading of a list showed, where one was made in this pass.
     pub(crate) listed: Mutex<Option<std::collections::HashSet<i64>>>,
+    /// Scopes whose list could not be read in this pass: their conversations are left alone.
+    pub(crate) closed_scopes: Mutex<Vec<String>>,
     /// Feeds that were read whole in this pass.
     pub(crate) read_whole: Mutex<std::collections::HashSet<&'static str>>,
     /// An unfiltered question was already spent on doubt in this pass.
@@ -73,6 +77,7 @@ impl Runner {
         cancel: CancellationToken,
     ) -> Result<Arc<Self>, StoreError> {
         let started_ms = clock();
+        let after_cut = store.was_cut_short(source_id).await?;
         let (run_id, run_start_rev) = store.start_run(source_id, purpose.mode, started_ms).await?;
         let usage = source.http.usage();
         Ok(Arc::new(Self {
@@ -82,6 +87,7 @@ impl Runner {
             run_start_rev,
             started_ms,
             pass: purpose.pass,
+            after_cut,
             range: purpose.range,
             store,
             clock,
@@ -90,6 +96,7 @@ impl Runner {
             usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
             counts: Mutex::new(Counts::default()),
             listed: Mutex::new(None),
+            closed_scopes: Mutex::default(),
             read_whole: Mutex::default(),
             refetches: tokio::sync::RwLock::new(0),
             probed: AtomicBool::new(false),
@@ -100,6 +107,12 @@ impl Runner {
     pub(crate) fn is_unlisted(&self, external_id: &str) -> bool {
         let listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         listed.as_ref().is_some_and(|listed| !listed.contains(&crate::model::Hasher::of_bytes(external_id.as_bytes())))
+    }
+
+    /// Whether a conversation belongs to a scope whose list could not be read.
+    pub(crate) fn is_closed(&self, external_id: &str) -> bool {
+        let closed = self.closed_scopes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        closed.iter().any(|scope| external_id.strip_prefix(scope.as_str()).is_some_and(|rest| rest.starts_with('/')))
     }
 
     /// Now, in milliseconds.

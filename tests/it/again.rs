@@ -173,12 +173,12 @@ async fn dead_letters_are_tried_again_and_settled() {
     // A message whose time could not be read, as an older normaliser might have left it.
     by_hand(
         &scene.home,
-        "INSERT INTO dead_letters (source_id, stream, external_id, seq, stage, error, body, body_hash, first_seen_ms)
+        "INSERT INTO dead_letters (source_id, stream, external_id, seq, stage, error, body, body_hash, first_seen_ms, last_seen_ms)
          SELECT id, 'messages', '900001', 900001, 'normalise', 'old words',
            '{\"message_id\":\"900001\",\"thread_token\":\"zz\",\"message_owner\":\"x\",\"message_content\":\"<p>late</p>\",
-             \"created_at\":\"20260301090000\"}', 1, 5 FROM sources WHERE name = 'directory';
-         INSERT INTO dead_letters (source_id, stream, external_id, seq, stage, error, body, body_hash, first_seen_ms)
-         SELECT id, 'messages', '900002', 0, 'normalise', 'old words', '{\"message_id\":\"900002\"}', 2, 5
+             \"created_at\":\"20260301090000\"}', 1, 5, 5 FROM sources WHERE name = 'directory';
+         INSERT INTO dead_letters (source_id, stream, external_id, seq, stage, error, body, body_hash, first_seen_ms, last_seen_ms)
+         SELECT id, 'messages', '900002', 0, 'normalise', 'old words', '{\"message_id\":\"900002\"}', 2, 5, 5
          FROM sources WHERE name = 'directory';",
     );
     let first = scene.home.run(&["retry", "--source", "directory", "--json"]).await;

@@ -1,7 +1,9 @@
 //! A folder with a configuration, simulated providers beside it, and the binary run against them.
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Child, Command, Output, Stdio};
 
 use chatloom::sim::Truth;
 use chatloom::sim::bd::BdData;
@@ -51,31 +53,91 @@ impl Home {
         self.folder.path().join("chatloom.db")
     }
 
+    /// The binary with these arguments in this folder, not started yet.
+    pub(crate) fn command(&self, args: &[&str], log: &str) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("chatloom"));
+        command.args(args).current_dir(self.folder.path()).env_clear().env("CHATLOOM_LOG", log);
+        command
+    }
+
     /// Runs the binary in this folder, away from the async threads that serve the simulators.
     pub(crate) async fn run(&self, args: &[&str]) -> Run {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let folder = self.folder.path().to_owned();
-        let output: Output = tokio::task::spawn_blocking(move || {
-            std::process::Command::new(assert_cmd::cargo::cargo_bin!("chatloom"))
-                .args(args)
-                .current_dir(folder)
-                .env_clear()
-                .env("CHATLOOM_LOG", "chatloom=debug")
-                .output()
-                .unwrap()
-        })
-        .await
-        .unwrap();
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        run(self.command(args, "chatloom=debug")).await
+    }
+
+    /// The same with a log filter of its own.
+    pub(crate) async fn run_logging(&self, args: &[&str], log: &str) -> Run {
+        run(self.command(args, log)).await
+    }
+
+    /// Starts the binary and leaves it running, with its output thrown away.
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
+        self.command(args, "chatloom=info").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Runs `sync --json` and insists that all went well.
+    pub(crate) async fn sync(&self) -> serde_json::Value {
+        self.sync_with(&[]).await
+    }
+
+    /// Runs `sync --json` with further arguments and insists that all went well.
+    pub(crate) async fn sync_with(&self, more: &[&str]) -> serde_json::Value {
+        let done = self.run(&[&["sync", "--json"], more].concat()).await;
+        assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+        done.json()
     }
 
     /// A reading connection.
     pub(crate) fn open(&self) -> Connection {
         Connection::open_with_flags(self.db(), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+    }
+
+    /// The change counter: it stands still when nothing changes.
+    pub(crate) fn rev(&self) -> i64 {
+        self.number("SELECT rev FROM change_counter")
+    }
+
+    /// Fails with what changed, unless the change counter stands where it stood.
+    #[track_caller]
+    pub(crate) fn assert_still(&self, rev: i64, told: &str) {
+        let changed: Vec<String> = [
+            format!(
+                "SELECT 'conversation', s.name, c.external_id, c.status, c.complete, c.incomplete_reason, c.deleted_at,
+                        c.deleted_reason, c.updated_at, c.last_message_at, c.escalated, c.title, c.contact_id
+                 FROM conversations AS c JOIN sources AS s ON s.id = c.source_id WHERE c.rev > {rev}"
+            ),
+            format!(
+                "SELECT 'message', external_id, author_kind, body_text, deleted_at FROM messages WHERE rev > {rev}"
+            ),
+            format!("SELECT 'participant', external_id, kind, name, email, phone FROM participants WHERE rev > {rev}"),
+            format!("SELECT 'channel', external_id, kind, name FROM channels WHERE rev > {rev}"),
+        ]
+        .iter()
+        .flat_map(|sql| self.rows(sql))
+        .collect();
+        assert!(self.rev() == rev && changed.is_empty(), "{told}: {rev} became {}: {changed:#?}", self.rev());
+    }
+
+    /// The rows of a statement, each value as text (NULL as `-`), joined with `|`.
+    pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
+        let connection = self.open();
+        let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let width = statement.column_count();
+        let text = |value: rusqlite::types::Value| match value {
+            rusqlite::types::Value::Null => "-".to_owned(),
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Real(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Blob(bytes) => format!("{} bytes", bytes.len()),
+        };
+        statement
+            .query_map([], |row| {
+                let cells: rusqlite::Result<Vec<String>> = (0..width).map(|at| Ok(text(row.get(at)?))).collect();
+                Ok(cells?.join("|"))
+            })
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     }
 
     /// One number.
@@ -87,6 +149,25 @@ impl Home {
     pub(crate) fn number_of(&self, sql: &str) -> f64 {
         self.open().query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
+}
+
+/// Waits for a command off the async threads.
+async fn run(mut command: Command) -> Run {
+    let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    Run {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The clock on the wall, which the binary reads as well.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what happens 'just now' at a provider is measured on the binary's clock"
+)]
+pub(crate) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// A source table for a simulated directory.
@@ -114,7 +195,7 @@ pub(crate) fn source(name: &str, provider: &str, base_url: &str, key: &str, more
 }
 
 /// What the store holds of a source, in the shape of the simulators' truth; `deleted` counts the message alone.
-pub(crate) type Copy = std::collections::BTreeMap<(String, String), (String, Option<i64>, String, i64, bool)>;
+pub(crate) type Copy = BTreeMap<(String, String), (String, Option<i64>, String, i64, bool)>;
 
 /// Reads a source's messages back.
 pub(crate) fn copy_of(home: &Home, source: &str) -> Copy {
@@ -148,9 +229,34 @@ pub(crate) fn wanted(truth: &Truth) -> Copy {
         .collect()
 }
 
+/// What the store holds of a source's conversations: whether deleted, whether the provider says escalated, title.
+pub(crate) type Heads = BTreeMap<String, (bool, Option<bool>, Option<String>)>;
+
+/// Reads a source's conversations back.
+pub(crate) fn heads_of(home: &Home, source: &str) -> Heads {
+    let connection = home.open();
+    let mut statement = connection
+        .prepare(
+            "SELECT c.external_id, c.deleted_at_ms IS NOT NULL, c.escalated, c.title
+             FROM conversations AS c JOIN sources AS s ON s.id = c.source_id WHERE s.name = ?1",
+        )
+        .unwrap();
+    statement
+        .query_map([source], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+/// The same for what a perfect copy holds.
+pub(crate) fn wanted_heads(truth: &Truth) -> Heads {
+    let head = |told: &chatloom::sim::TrueConversation| (told.deleted, told.escalated, told.title.clone());
+    truth.conversations.iter().map(|(id, told)| (id.clone(), head(told))).collect()
+}
+
 /// Fails with the first differences.
-pub(crate) fn assert_same(held: &Copy, wanted: &Copy) {
-    let mut differences = Vec::new();
+pub(crate) fn assert_same<K: Ord + Debug, V: PartialEq + Debug>(held: &BTreeMap<K, V>, wanted: &BTreeMap<K, V>) {
+    let mut differences: Vec<String> = Vec::new();
     for (ids, row) in wanted {
         match held.get(ids) {
             None => differences.push(format!("missing {ids:?}: {row:?}")),

@@ -3,9 +3,21 @@
 
 mod again;
 mod cursors;
+mod deletions;
+mod drift_list;
+mod drift_walks;
+mod failures;
 mod harness;
 mod identity;
+mod imports;
+mod kill;
+mod kill_rig;
 mod main_job;
+mod names;
+mod oddities;
 mod rename;
+mod replay;
+mod secrets;
+mod snapshots;
 mod verify;
 mod zone;

@@ -2,9 +2,9 @@
 
 use chatloom::sim::BdSim;
 use chatloom::sim::bd::BdData;
-use rusqlite::Connection;
 
 use crate::harness::{Home, NOW_MS, assert_same, bd_source, copy_of, demo_worlds, source, wanted};
+use crate::kill_rig;
 
 fn in_zone(sim: &BdSim, zone: &str) -> String {
     source("directory", "brilliant_directories", &sim.base_url(), "bd-key", &format!("timezone = \"{zone}\"\n"))
@@ -71,18 +71,39 @@ async fn a_full_sync_notices_that_the_site_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn times_that_were_not_moved_to_the_end_are_moved_at_the_next_start() {
+async fn killed_while_the_times_move_they_are_moved_at_the_next_start() {
     let bd = BdSim::start(demo_worlds(5).bd).await.unwrap();
-    let home = Home::new(&in_zone(&bd, "America/New_York"));
-    assert_eq!(home.run(&["sync"]).await.code, 0);
-    // The zone in force is stored together with the moved times, so a crash before that leaves the old one.
-    let connection = Connection::open(home.db()).unwrap();
-    connection
-        .execute_batch("UPDATE sources SET timezone = 'Asia/Tokyo'; UPDATE messages SET sent_at_ms = sent_at_ms - 1000")
+    for (point, zone_then) in [
+        ("replay.applied:2", "Asia/Tokyo"),
+        ("replay.settled", "Asia/Tokyo"),
+        ("replay.committed", "America/New_York"),
+        ("pass.listed", "America/New_York"),
+    ] {
+        let home = Home::new(&in_zone(&bd, "Asia/Tokyo"));
+        for _ in 0..2 {
+            assert_eq!(home.run(&["sync"]).await.code, 0);
+        }
+        let held = home.number_of("SELECT total(sent_at_ms) FROM messages");
+        home.configure(&in_zone(&bd, "America/New_York"));
+        let faults = format!("crash={point}");
+        let (home, ended) = tokio::task::spawn_blocking(move || {
+            let ended = kill_rig::run(&home, &["sync"], &faults);
+            (home, ended)
+        })
+        .await
         .unwrap();
-    drop(connection);
-    assert_eq!(home.run(&["sync"]).await.code, 0);
-    assert_same(&copy_of(&home, "directory"), &wanted(&bd.world().data.truth()));
+        assert_eq!(ended.code, None, "{point}: {}", ended.stderr);
+        assert_eq!(home.rows("SELECT timezone FROM sources"), [zone_then], "{point}");
+        let moved = home.number_of("SELECT total(sent_at_ms) FROM messages") != held;
+        assert_eq!(moved, zone_then == "America/New_York", "{point}: all times or none");
+        let thread = bd.world().data.threads.iter().rfind(|one| one.deleted_ms.is_none()).unwrap().token.clone();
+        bd.world().data.soft_delete_thread(&thread, NOW_MS);
+        assert_eq!(home.run(&["sync"]).await.code, 0);
+        assert_same(&copy_of(&home, "directory"), &wanted(&bd.world().data.truth()));
+        let deleted =
+            format!("SELECT count(*) FROM conversations WHERE external_id = '{thread}' AND deleted_at_ms > 0");
+        assert_eq!(home.number(&deleted), 1, "{point}: the change of a thread was met");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

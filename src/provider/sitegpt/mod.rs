@@ -7,13 +7,14 @@
 //! Neither generation can be asked for what changed, so every pass walks the lists, and only conversations whose
 //! fingerprint moved are fetched. Source of all facts: `sitegpt.ai/docs/api-reference`.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use crate::http::{FetchError, Http};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
-use crate::provider::{Ask, Checked, ConversationPage, Facts, Feed, Fetched, Job, Page, Pass, Provider, Shape};
+use crate::provider::{Ask, Checked, Facts, Feed, Fetched, Job, Page, Pass, Provider, Shape};
 
 mod check;
 mod json;
@@ -24,9 +25,12 @@ mod split;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod v0;
 mod v2;
 mod wire;
+
+use records::ConversationId;
 
 /// The feed of chatbots.
 const CHATBOTS: &str = "chatbots";
@@ -61,13 +65,27 @@ pub struct Sitegpt {
     http: Http,
     facts: Arc<Facts>,
     settings: Settings,
+    /// The chatbots that the list of this pass holds; empty while it was not read.
+    listed: Mutex<HashSet<String>>,
 }
 
 impl Sitegpt {
-    /// An account that is read through `http`. `facts` remembers whether the server takes `includeChatUser`.
+    /// An account that is read through `http`. `facts` remembers what the server was found to take: see `v0`.
     #[must_use]
     pub fn new(http: Http, facts: Arc<Facts>, settings: Settings) -> Self {
-        Self { http, facts, settings }
+        Self { http, facts, settings, listed: Mutex::default() }
+    }
+
+    fn listed(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the list of chatbots was read in this pass and does not hold the chatbot of this conversation. A list
+    /// that shows nothing at all proves nothing.
+    fn lost_its_chatbot(&self, job: &Job) -> bool {
+        let listed = self.listed();
+        let chatbot = ConversationId::parse(&job.external_id).map(|id| id.chatbot);
+        !listed.is_empty() && chatbot.is_ok_and(|chatbot| !listed.contains(chatbot))
     }
 
     fn thread_feeds(&self, chatbots: &[String]) -> Vec<Feed> {
@@ -92,6 +110,12 @@ impl Provider for Sitegpt {
         ProviderKind::Sitegpt
     }
 
+    async fn prepare(&self, _pass: &Pass) -> Result<(), FetchError> {
+        // Here, not in `plan`: that is asked for more than once in a pass.
+        self.listed().clear();
+        Ok(())
+    }
+
     fn plan(&self, _pass: &Pass) -> Vec<Feed> {
         if !self.settings.chatbots.is_empty() {
             return self.thread_feeds(&self.settings.chatbots);
@@ -106,15 +130,21 @@ impl Provider for Sitegpt {
     }
 
     fn fan_out(&self, feed: &Feed, ids: &[String], _pass: &Pass) -> Vec<Feed> {
-        if feed.key.stream == CHATBOTS { self.thread_feeds(ids) } else { Vec::new() }
+        if feed.key.stream != CHATBOTS {
+            return Vec::new();
+        }
+        *self.listed() = ids.iter().cloned().collect();
+        self.thread_feeds(ids)
     }
 
     async fn page(&self, stream: &StreamKey, ask: &Ask) -> Result<Page, FetchError> {
         let chatbot = stream.scope.as_str();
         match (self.settings.api, stream.stream, ask) {
-            (Api::V0, CHATBOTS, Ask::Number { number, limit }) => v0::chatbots(&self.http, *number, cap(*limit)).await,
+            (Api::V0, CHATBOTS, Ask::Number { number, limit }) => {
+                v0::chatbots(&self.http, &self.facts, *number, cap(*limit)).await
+            }
             (Api::V0, THREADS, Ask::Number { number, limit }) => {
-                v0::threads(&self.http, chatbot, *number, cap(*limit)).await
+                v0::threads(&self.http, &self.facts, chatbot, *number, cap(*limit)).await
             }
             (Api::V2, CHATBOTS, Ask::Token { token, limit }) => {
                 v2::chatbots(&self.http, token.as_deref(), cap(*limit)).await
@@ -131,9 +161,17 @@ impl Provider for Sitegpt {
     }
 
     async fn conversation(&self, job: &Job, page: Option<&str>) -> Result<Fetched, FetchError> {
-        match self.settings.api {
+        let fetched = match self.settings.api {
             Api::V0 => v0::conversation(&self.http, &self.facts, job).await,
-            Api::V2 => v2::conversation(&self.http, job, page).await,
+            Api::V2 => v2::conversation(&self.http, &self.facts, job, page).await,
+        };
+        match fetched {
+            Ok(page) => Ok(Fetched::Page(page)),
+            // A chatbot that is missing says nothing of one thread, unless it was deleted with all of them.
+            Err(FetchError::NotFound { detail, .. }) if !blames_the_chatbot(&detail) || self.lost_its_chatbot(job) => {
+                Ok(Fetched::Gone)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -151,16 +189,8 @@ fn cap(limit: u32) -> u32 {
     limit.clamp(1, PAGE_SIZE)
 }
 
-/// A thread that is not found is gone, unless it is the chatbot that is missing (`CHATBOT_NOT_FOUND`): that says
-/// nothing of one thread. Known by the code or, where only the message was handed on, by what it speaks of.
-fn or_gone(fetched: Result<ConversationPage, FetchError>) -> Result<Fetched, FetchError> {
-    match fetched {
-        Ok(page) => Ok(Fetched::Page(page)),
-        Err(FetchError::NotFound { detail, .. }) if !blames_the_chatbot(&detail) => Ok(Fetched::Gone),
-        Err(error) => Err(error),
-    }
-}
-
+/// Whether a 404 is about the chatbot (`CHATBOT_NOT_FOUND`), not the thread. Known by the code or, where only the
+/// message was handed on, by what it speaks of.
 fn blames_the_chatbot(detail: &str) -> bool {
     let detail = detail.to_ascii_lowercase();
     let speaks_of = |word: &str| detail.contains(word);

@@ -1,11 +1,8 @@
 //! From elements of SiteGPT's arrays to raw records: ids, parents, and no secrets.
 
-use std::collections::HashSet;
-
 use serde_json::value::RawValue;
 
 use super::json::{Fields, without_member};
-use super::split;
 use crate::http::FetchError;
 use crate::model::RawRecord;
 use crate::normalise::{is_secret_key, scrub};
@@ -79,34 +76,6 @@ fn is_webhook_token(key: &str) -> bool {
     key.eq_ignore_ascii_case("webhookToken")
 }
 
-/// How many messages a fetch brought, in both ways of counting. Which of them `totalMessages` means is not documented.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    /// Message objects with different ids.
-    pub(super) objects: i64,
-    /// Messages that they come to once questions and answers stand apart.
-    pub(super) halves: i64,
-}
-
-impl Tally {
-    /// Adds one page.
-    pub(super) fn add(&mut self, messages: &[&RawValue]) {
-        let mut seen = HashSet::new();
-        for raw in messages {
-            let fields = Fields::of(raw).unwrap_or_default();
-            if fields.id(MESSAGE_ID).is_none_or(|id| seen.insert(id)) {
-                self.objects += 1;
-                self.halves += split::halves(&fields);
-            }
-        }
-    }
-
-    /// The word for a conversation that has fewer messages than its list row told of, in either way of counting.
-    pub(super) fn shortfall(self, reported: Option<i64>) -> Option<&'static str> {
-        reported.filter(|reported| self.objects.max(self.halves) < *reported).map(|_| "count")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::raw;
@@ -147,16 +116,5 @@ mod tests {
         assert_eq!(thread("399", &raw("[]")).id, None);
         assert_eq!(message("399/t", 0, &raw(r#"{"messageId":null}"#)).id, None);
         assert_eq!(chatbot(&raw(r#"{"id":"1/2"}"#)).id, None);
-    }
-
-    #[test]
-    fn a_conversation_is_short_only_when_both_ways_of_counting_say_so() {
-        let pair = raw(r#"{"messageId":"1","question":{"text":"q"},"answer":{"text":"a"}}"#);
-        let mut tally = Tally::default();
-        tally.add(&[&pair, &pair]);
-        assert_eq!(tally, Tally { objects: 1, halves: 2 });
-        assert_eq!(tally.shortfall(Some(2)), None);
-        assert_eq!(tally.shortfall(Some(3)), Some("count"));
-        assert_eq!(tally.shortfall(None), None);
     }
 }

@@ -157,6 +157,39 @@ async fn a_missing_chatbot_does_not_make_its_threads_gone() {
 }
 
 #[tokio::test]
+async fn a_chatbot_that_its_list_does_not_hold_any_more_takes_its_threads_along() {
+    let body = br#"{"success":false,"message":"Chatbot not found","error":{"code":"CHATBOT_NOT_FOUND"}}"#.to_vec();
+    let server = Server::start(vec![(V0_THREAD, 404, body.clone()), (V2_PAGE_1, 404, body)]).await;
+    for api in [Api::V0, Api::V2] {
+        let (source, _) = server.source(api, &[]);
+        let is_gone = async || match source.conversation(&job(None), None).await {
+            Ok(Fetched::Gone) => true,
+            Err(FetchError::NotFound { .. }) => false,
+            other => panic!("{other:?}"),
+        };
+        let list = &source.plan(&PASS)[0];
+        let read = |ids: &[&str]| {
+            let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+            source.fan_out(list, &ids, &PASS);
+        };
+        assert!(!is_gone().await, "the list was not read");
+        read(&["400", "399"]);
+        assert!(!is_gone().await, "the list holds it");
+        read(&["400", "401"]);
+        let _ = source.plan(&PASS);
+        assert!(is_gone().await);
+        read(&[]);
+        assert!(!is_gone().await, "an empty list proves nothing");
+        read(&["400"]);
+        source.prepare(&PASS).await.unwrap();
+        assert!(!is_gone().await, "what an earlier pass read is no proof");
+    }
+    let (named, _) = server.source(Api::V0, &["399"]);
+    let _ = named.plan(&PASS);
+    assert!(matches!(named.conversation(&job(None), None).await, Err(FetchError::NotFound { .. })));
+}
+
+#[tokio::test]
 async fn a_conversation_that_is_shorter_than_reported_says_so() {
     let script: fn() -> Script = || {
         vec![
@@ -170,6 +203,24 @@ async fn a_conversation_that_is_shorter_than_reported_says_so() {
         let (source, _) = server.source(api, &[]);
         assert_eq!(whole(&source, &job(Some(22))).await.1, None, "22 halves of 15 messages");
         assert_eq!(whole(&source, &job(Some(23))).await.1, Some("count"));
+    }
+}
+
+#[tokio::test]
+async fn what_the_total_counts_is_learnt_from_conversations_that_come_out_even() {
+    let server = Server::start(vec![
+        (V0_THREAD, 200, fixture("v0_thread")),
+        (V2_PAGE_1, 200, fixture("v2_messages_1")),
+        (V2_PAGE_2, 200, fixture("v2_messages_2")),
+    ])
+    .await;
+    for api in [Api::V0, Api::V2] {
+        let (source, facts) = server.source(api, &[]);
+        assert_eq!(whole(&source, &job(Some(16))).await.1, None, "22 halves of 15 messages");
+        assert_eq!(whole(&source, &job(Some(15))).await.1, None);
+        assert_eq!(facts.get("total_counts").as_deref(), Some("objects"));
+        assert_eq!(whole(&source, &job(Some(16))).await.1, Some("count"), "messages are counted, and one is missing");
+        assert_eq!(whole(&source, &job(Some(14))).await.1, None, "one came between the list and the fetch");
     }
 }
 
@@ -213,6 +264,48 @@ async fn numbered_pages_end_at_an_empty_one() {
     assert_eq!((page.records.len(), page.last), (0, Some(true)));
     let odd = v0.page(&StreamKey::scoped(THREADS, "399"), &Ask::Newest { limit: 1 }).await;
     assert!(matches!(odd, Err(FetchError::Rejected { .. })));
+}
+
+#[tokio::test]
+async fn a_list_that_takes_no_parameters_is_read_whole_without_them() {
+    let no = br#"{"success":false,"message":"no","error":{"code":"REQUEST_VALIDATION_FAILED"}}"#.to_vec();
+    for (stream, asked, bare, name) in [
+        (StreamKey::plain(CHATBOTS), "/api/v0/chatbots?page=1&limit=100", "/api/v0/chatbots", "v0_chatbots"),
+        (
+            StreamKey::scoped(THREADS, "399"),
+            "/api/v0/chatbots/399/threads?page=1&limit=100",
+            "/api/v0/chatbots/399/threads",
+            "v0_threads",
+        ),
+    ] {
+        let server = Server::start(vec![(asked, 400, no.clone()), (bare, 200, fixture(name))]).await;
+        let (v0, facts) = server.source(Api::V0, &[]);
+        let first = Ask::Number { number: 1, limit: 100 };
+        for _ in 0..2 {
+            let page = v0.page(&stream, &first).await.unwrap();
+            assert_eq!((page.records.is_empty(), page.last), (false, Some(true)));
+        }
+        assert_eq!(server.asked(), [asked, bare, bare]);
+        // One list that refuses them says nothing of the other.
+        let other = if stream.stream == CHATBOTS { "list_params_threads" } else { "list_params_chatbots" };
+        assert_eq!(facts.get(other), None);
+        assert_eq!(facts.get(&format!("list_params_{}", stream.stream)).as_deref(), Some("refused"));
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_either_way_or_on_a_later_page_teaches_nothing() {
+    let no = || br#"{"success":false,"message":"no","error":{"code":"REQUEST_VALIDATION_FAILED"}}"#.to_vec();
+    let (first, bare) = ("/api/v0/chatbots/399/threads?page=1&limit=100", "/api/v0/chatbots/399/threads");
+    let second = "/api/v0/chatbots/399/threads?page=2&limit=100";
+    let server = Server::start(vec![(first, 400, no()), (bare, 400, no()), (second, 400, no())]).await;
+    let (v0, facts) = server.source(Api::V0, &[]);
+    for number in [1, 2] {
+        let page = v0.page(&StreamKey::scoped(THREADS, "399"), &Ask::Number { number, limit: 100 }).await;
+        assert!(matches!(page, Err(FetchError::Rejected { status: 400, .. })), "{page:?}");
+    }
+    assert_eq!(server.asked(), [first, bare, second], "the first page took the parameters");
+    assert_eq!(facts.get("list_params_threads"), None);
 }
 
 #[tokio::test]

@@ -5,11 +5,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::records::{self, ConversationId, Tally};
+use super::records::{self, ConversationId};
+use super::totals::Tally;
 use super::wire::read;
 use crate::http::{FetchError, Http};
 use crate::model::{Hasher, RawRecord};
-use crate::provider::{ConversationPage, Fetched, Job, Page};
+use crate::provider::{ConversationPage, Facts, Job, Page};
 
 /// The largest page that the command-line documents allow.
 const MESSAGES_PER_PAGE: &str = "100";
@@ -96,11 +97,12 @@ impl Walk {
 }
 
 /// One page of a conversation's messages, oldest first.
-pub(super) async fn conversation(http: &Http, job: &Job, page: Option<&str>) -> Result<Fetched, FetchError> {
-    super::or_gone(messages(http, job, page).await)
-}
-
-async fn messages(http: &Http, job: &Job, page: Option<&str>) -> Result<ConversationPage, FetchError> {
+pub(super) async fn conversation(
+    http: &Http,
+    facts: &Facts,
+    job: &Job,
+    page: Option<&str>,
+) -> Result<ConversationPage, FetchError> {
     let id = ConversationId::parse(&job.external_id)?;
     let segments = ["api", "v2", "chatbots", id.chatbot, "conversations", id.thread, "messages"];
     let mut walk: Walk = match page {
@@ -134,10 +136,12 @@ async fn messages(http: &Http, job: &Job, page: Option<&str>) -> Result<Conversa
     walk.halves = walk.halves.saturating_add(counted.halves);
     let Some(cursor) = next else {
         let tally = Tally { objects: walk.objects, halves: walk.halves };
+        let compared = tally.compare(job.reported_messages, facts);
         return Ok(ConversationPage {
             records,
-            incomplete: tally.shortfall(job.reported_messages),
-            ..Default::default()
+            next: None,
+            incomplete: compared.incomplete,
+            refetch_all: compared.refetch_all,
         });
     };
     if !walk.follow(cursor) {

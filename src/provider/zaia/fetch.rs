@@ -89,7 +89,9 @@ impl Zaia {
     async fn listing(&self, work: &mut Work<'_>, thread: Option<&str>) -> Result<Listing, FetchError> {
         let chat = work.job.external_id.as_str();
         let (encoding, rows) = self.accepted(chat, thread).await?;
-        let verdict = judge(rows.len(), self.limits.is_proven(encoding));
+        // How many of a single thread's messages are stored is not known.
+        let stored = if thread.is_none() { work.job.stored_messages } else { 0 };
+        let verdict = judge(rows.len(), self.limits.is_proven(encoding), stored);
         let cut = match verdict {
             Verdict::Whole => false,
             Verdict::Cut => true,
@@ -106,7 +108,7 @@ impl Zaia {
                     }
                     false
                 }
-                None => self.limits.give_up(rows.len()),
+                None => self.limits.give_up(encoding, rows.len(), stored),
             },
         };
         Ok(Listing { rows, cut, encoding })

@@ -38,6 +38,10 @@ struct Stage {
 
 impl Stage {
     async fn of(data: ZaiaData) -> Self {
+        Self::with(data, Pagination::Auto).await
+    }
+
+    async fn with(data: ZaiaData, pagination: Pagination) -> Self {
         let sim = ZaiaSim::start(data).await.unwrap();
         let settings = HttpSettings {
             base_url: sim.base_url().parse().unwrap(),
@@ -48,17 +52,22 @@ impl Stage {
         };
         let http = Http::new(settings, Arc::new(Pacer::new(1_000_000)), CancellationToken::new()).unwrap();
         let facts = Arc::new(Facts::new(BTreeMap::new()));
-        let settings = Settings { pagination: Pagination::Auto, lookback_ms: 0 };
+        let settings = Settings { pagination, lookback_ms: 0 };
         Self { sim, facts: Arc::clone(&facts), zaia: Zaia::new(http, facts, settings) }
     }
 
     async fn fetch(&self, chat: &str) -> ConversationPage {
+        self.fetch_again(chat, 0).await
+    }
+
+    /// Fetches a chat of which so many messages are stored already.
+    async fn fetch_again(&self, chat: &str, stored_messages: i64) -> ConversationPage {
         let last = self.sim.world().data.chats.iter().find(|one| one.id == chat).and_then(|chat| chat.last_message_ms);
         let job = Job {
             external_id: chat.to_owned(),
             reported_messages: None,
             reported_last_ms: last,
-            stored_messages: 0,
+            stored_messages,
             unlisted: false,
         };
         match self.zaia.conversation(&job, None).await.unwrap() {
@@ -108,8 +117,10 @@ async fn whatever_the_encoding_a_long_chat_comes_whole() {
                     assert_eq!(page.incomplete, None, "{told}");
                     assert!(stage.fact("pagination_proven").is_some(), "{told}");
                     let before = stage.asked(MESSAGES);
-                    let _ = stage.fetch(&chat).await;
-                    assert_eq!(stage.asked(MESSAGES), before + 1, "what was proven is not probed again: {told}");
+                    let page = stage.fetch_again(&chat, messages).await;
+                    assert_eq!(page.incomplete, None, "{told}");
+                    let requests = if messages == 250 { 2 } else { 1 };
+                    assert_eq!(stage.asked(MESSAGES), before + requests, "only the default is probed again: {told}");
                 }
             }
         }
@@ -132,6 +143,75 @@ async fn where_no_encoding_works_250_messages_are_called_incomplete() {
             assert!(!page.refetch_all);
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_obeying_the_limit_is_not_believed_any_more() {
+    for unsupported in [Unsupported::Ignored, Unsupported::Rejected] {
+        for stored in [0, 240, 600] {
+            let (mut data, chat) = workspace(600);
+            data.quirks.unsupported = unsupported;
+            let stage = Stage::of(data).await;
+            assert_eq!(stage.fetch(&chat).await.incomplete, None);
+            assert_eq!(stage.fact("pagination_proven").as_deref(), Some("brackets"));
+
+            stage.sim.world().data.quirks.pagination = PaginationEncoding::None;
+            for _ in 0..2 {
+                let page = stage.fetch_again(&chat, stored).await;
+                assert_eq!(
+                    (count(&page, "messages"), page.incomplete),
+                    (250, Some("limit")),
+                    "{unsupported:?} {stored}"
+                );
+            }
+            // A refusal in words may be meant for this chat alone; what was ignored is no proof any more.
+            let forgotten = unsupported == Unsupported::Ignored;
+            let fact = if forgotten { "nothing" } else { "brackets" };
+            assert_eq!(stage.fact("pagination_proven").as_deref(), Some(fact));
+
+            stage.sim.world().data.quirks.pagination = PaginationEncoding::Brackets;
+            let page = stage.fetch_again(&chat, stored).await;
+            assert_eq!(page.incomplete, None, "and believed again when it proves itself");
+            assert_eq!(page.refetch_all, forgotten, "other chats may have been called incomplete meanwhile");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fixed_encoding_is_doubted_with_one_probe_of_its_own() {
+    for proven_before in [false, true] {
+        for stored in [0, 300] {
+            let (mut data, chat) = workspace(300);
+            data.quirks.pagination = PaginationEncoding::Json;
+            let stage = Stage::with(data, Pagination::Plain).await;
+            if proven_before {
+                stage.facts.set("pagination", "plain");
+                stage.facts.set("pagination_proven", "plain");
+            }
+            let page = stage.fetch_again(&chat, stored).await;
+            assert_eq!((count(&page, "messages"), page.incomplete), (250, Some("limit")));
+            assert_eq!(stage.asked(MESSAGES), 2);
+            assert_eq!(stage.fact("pagination_proven").as_deref(), Some("nothing"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_round_number_of_rows_is_doubted_where_more_are_stored() {
+    let (data, chat) = workspace(600);
+    let stage = Stage::of(data).await;
+    let _ = stage.fetch(&chat).await;
+    let gone: Vec<String> = stage.sim.world().data.messages[..500].iter().map(|message| message.id.clone()).collect();
+    for id in gone {
+        stage.sim.world().data.purge_message(&id);
+    }
+    let before = stage.asked(MESSAGES);
+    assert_eq!(stage.fetch_again(&chat, 600).await.incomplete, None, "the limit is obeyed: they were removed");
+    assert_eq!(stage.asked(MESSAGES), before + 2);
+    let _ = stage.fetch_again(&chat, 100).await;
+    assert_eq!(stage.asked(MESSAGES), before + 3, "nothing to doubt");
+    stage.sim.world().data.quirks.pagination = PaginationEncoding::None;
+    assert_eq!(stage.fetch_again(&chat, 600).await.incomplete, Some("limit"));
 }
 
 #[tokio::test]

@@ -60,16 +60,26 @@ pub(super) enum Verdict {
     Cut,
 }
 
-/// Judges an answer to a request for [`MESSAGE_LIMIT`] rows.
-pub(super) fn judge(rows: usize, proven: bool) -> Verdict {
+/// Judges an answer to a request for [`MESSAGE_LIMIT`] rows, of which so many are `stored` already.
+///
+/// A server that obeyed the encoding once may have stopped, and rows that an answer called whole does not hold are
+/// taken for removed: so the default is doubted whatever was proven, and so is any round number that holds less
+/// than is stored.
+pub(super) fn judge(rows: usize, proven: bool, stored: i64) -> Verdict {
     match rows {
         MESSAGE_LIMIT => Verdict::Cut,
+        DEFAULT_LIMIT => Verdict::Doubtful,
+        1..MESSAGE_LIMIT if rows.is_multiple_of(50) && is_fewer(rows, stored) => Verdict::Doubtful,
         _ if proven => Verdict::Whole,
         rows if rows > DEFAULT_LIMIT => Verdict::Proves,
         // The default is documented as 250; a revision with another one would pick a round number as well.
         rows if rows > 0 && rows.is_multiple_of(50) => Verdict::Doubtful,
         _ => Verdict::Whole,
     }
+}
+
+fn is_fewer(rows: usize, stored: i64) -> bool {
+    i64::try_from(rows).is_ok_and(|rows| rows < stored)
 }
 
 const ACCEPTED: &str = "pagination";
@@ -118,9 +128,10 @@ impl Limits {
         self.known(PROVEN) == Some(encoding)
     }
 
-    /// The encodings worth a probe, the one in use first; none when this process probed them all in vain.
+    /// The encodings worth a probe, the one in use first; none when this process probed them all in vain. A proof is
+    /// never dropped without a probe.
     pub(super) fn to_probe(&self, in_use: Encoding) -> Vec<Encoding> {
-        if self.exhausted.load(Ordering::Relaxed) {
+        if self.exhausted.load(Ordering::Relaxed) && !self.is_proven(in_use) {
             return Vec::new();
         }
         let mut order = self.order();
@@ -132,16 +143,21 @@ impl Limits {
     /// The server obeys this encoding. True when chats were called incomplete before for want of that proof.
     pub(super) fn prove(&self, encoding: Encoding) -> bool {
         let late = self.facts.get(PROVEN).as_deref() == Some(NOTHING);
+        if late {
+            self.facts.owe_refetch();
+        }
         self.facts.set(ACCEPTED, encoding.word());
         self.facts.set(PROVEN, encoding.word());
+        self.exhausted.store(false, Ordering::Relaxed);
         late
     }
 
-    /// No encoding could be proven. Says whether an answer of so many rows has to count as cut.
-    pub(super) fn give_up(&self, rows: usize) -> bool {
+    /// No encoding could be proven after an answer of so many rows in this one. Says whether it has to count as cut:
+    /// then what was proven of the encoding before holds no longer.
+    pub(super) fn give_up(&self, encoding: Encoding, rows: usize, stored: i64) -> bool {
         self.exhausted.store(true, Ordering::Relaxed);
-        let cut = rows == DEFAULT_LIMIT;
-        if cut && self.known(PROVEN).is_none() {
+        let cut = rows == DEFAULT_LIMIT || is_fewer(rows, stored);
+        if cut && self.known(PROVEN).is_none_or(|proven| proven == encoding) {
             self.facts.set(PROVEN, NOTHING);
         }
         cut
@@ -159,15 +175,28 @@ mod tests {
 
     #[test]
     fn a_round_number_of_rows_is_doubted_until_the_encoding_is_proven() {
-        assert_eq!(judge(250, false), Verdict::Doubtful);
-        assert_eq!(judge(100, false), Verdict::Doubtful);
-        assert_eq!(judge(250, true), Verdict::Whole);
-        assert_eq!(judge(249, false), Verdict::Whole);
-        assert_eq!(judge(0, false), Verdict::Whole);
-        assert_eq!(judge(251, false), Verdict::Proves);
-        assert_eq!(judge(1000, true), Verdict::Cut);
-        assert_eq!(judge(1000, false), Verdict::Cut);
-        assert_eq!(judge(1001, true), Verdict::Whole, "no limit is in force");
+        assert_eq!(judge(250, false, 0), Verdict::Doubtful);
+        assert_eq!(judge(100, false, 0), Verdict::Doubtful);
+        assert_eq!(judge(100, true, 0), Verdict::Whole);
+        assert_eq!(judge(249, false, 0), Verdict::Whole);
+        assert_eq!(judge(0, false, 0), Verdict::Whole);
+        assert_eq!(judge(251, false, 0), Verdict::Proves);
+        assert_eq!(judge(1000, true, 0), Verdict::Cut);
+        assert_eq!(judge(1000, false, 0), Verdict::Cut);
+        assert_eq!(judge(1001, true, 0), Verdict::Whole, "no limit is in force");
+    }
+
+    #[test]
+    fn no_proof_covers_the_default_or_a_round_number_below_what_is_stored() {
+        for stored in [0, 250, 600] {
+            assert_eq!(judge(250, true, stored), Verdict::Doubtful);
+        }
+        assert_eq!(judge(100, true, 101), Verdict::Doubtful);
+        assert_eq!(judge(100, true, 100), Verdict::Whole);
+        assert_eq!(judge(101, true, 102), Verdict::Whole);
+        assert_eq!(judge(500, false, 600), Verdict::Doubtful);
+        assert_eq!(judge(0, true, 600), Verdict::Whole);
+        assert_eq!(judge(1050, true, 2000), Verdict::Whole, "no limit is in force");
     }
 
     #[test]
@@ -201,12 +230,26 @@ mod tests {
     #[test]
     fn a_late_proof_tells_that_earlier_chats_deserve_another_look() {
         let (limits, facts) = limits(Pagination::Auto);
-        assert!(!limits.give_up(100), "only the documented default is taken for a cut");
-        assert!(limits.give_up(250));
+        assert!(!limits.give_up(Encoding::Brackets, 100, 100), "only the documented default is taken for a cut");
+        assert!(limits.give_up(Encoding::Brackets, 250, 0));
         assert!(limits.to_probe(Encoding::Bare).is_empty(), "not again in this process");
         let later = Limits::new(Pagination::Auto, facts);
         assert_eq!(later.to_probe(Encoding::Plain).first(), Some(&Encoding::Plain), "but in the next");
         assert!(later.prove(Encoding::Plain));
         assert!(!later.prove(Encoding::Plain));
+    }
+
+    #[test]
+    fn a_proof_that_does_not_hold_any_more_is_forgotten() {
+        let (limits, facts) = limits(Pagination::Auto);
+        limits.prove(Encoding::Json);
+        assert!(limits.give_up(Encoding::Bare, 250, 600));
+        assert!(limits.is_proven(Encoding::Json), "another encoding was at fault");
+        assert!(!limits.to_probe(Encoding::Json).is_empty(), "and it is tried before it is dropped");
+        assert!(limits.give_up(Encoding::Json, 100, 600), "less than is stored");
+        assert_eq!(facts.get("pagination_proven").as_deref(), Some("nothing"));
+        assert!(limits.to_probe(Encoding::Json).is_empty());
+        assert!(limits.prove(Encoding::Json), "a late proof");
+        assert!(!limits.to_probe(Encoding::Json).is_empty(), "worth a probe again");
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{
     RawRecord, Reject, Row,
 };
 use crate::normalise::lenient::text_of;
-use crate::normalise::{Identifier, classify_identifier, decode};
+use crate::normalise::{Identifier, classify_identifier, decode, parse_timestamp};
 
 /// The rows of one record of a stream.
 pub(super) fn normalise(stream: &str, raw: &RawRecord) -> Result<Vec<Row>, Reject> {
@@ -156,11 +156,14 @@ fn message(message: Message<'_>, raw: &RawRecord) -> Result<MessageRow, Reject> 
     let role = message.role.and_then(|role| text_of(role).ok().flatten());
     let conversation = raw.parent.clone().or(message.chat_id);
     let conversation = conversation.ok_or_else(|| Reject::normalise("$.chatId", "a message without a chat"))?;
+    // Without a time it would lose its place among the others for good: better put aside until it can be read.
+    let sent_at_ms = message.created_at.as_deref().map(|text| parse_timestamp(text, None)).transpose();
+    let sent_at_ms = sent_at_ms.map_err(|fault| Reject::normalise("$.createdAt", fault.to_string()))?.flatten();
     Ok(MessageRow {
         author: message.sender_id,
         author_kind: author_of_role(role.as_deref()),
         seq: raw.seq,
-        sent_at_ms: message.created_at.as_deref().and_then(millis),
+        sent_at_ms,
         body_text: message.content,
         thread: message.chat_thread_id,
         attachments: attachments::read([message.attachments, message.files, message.media]),

@@ -243,6 +243,40 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+#[test]
+fn a_message_whose_time_or_words_cannot_be_read_is_put_aside_and_one_without_them_is_kept() {
+    let message = |fields: &str| one("messages", &format!(r#"{{"id":"m","chatId":"c",{fields}}}"#));
+    for (fields, stage, path) in [
+        (r#""createdAt":"yesterday""#, Stage::Normalise, "$.createdAt"),
+        (r#""createdAt":true"#, Stage::Normalise, "$.createdAt"),
+        (r#""createdAt":"1842-01-01T00:00:00Z""#, Stage::Normalise, "$.createdAt"),
+        (r#""createdAt":{}"#, Stage::Decode, "$.createdAt"),
+        (r#""createdAt":[]"#, Stage::Decode, "$.createdAt"),
+        (r#""content":{"text":"hi"}"#, Stage::Decode, "$.content"),
+        (r#""content":["hi"]"#, Stage::Decode, "$.content"),
+    ] {
+        let reject = message(fields).unwrap_err();
+        assert_eq!((reject.stage, reject.path.as_str()), (stage, path), "{fields}");
+    }
+    for fields in [
+        r#""content":"hi""#,
+        r#""createdAt":null,"content":"hi""#,
+        r#""createdAt":"","content":"hi""#,
+        r#""createdAt":"2026-01-02T10:00:00Z","updatedAt":"yesterday","content":"hi""#,
+    ] {
+        let rows = message(fields).unwrap();
+        let Row::Message(row) = &rows[0] else { panic!("a message") };
+        assert_eq!(row.body_text, "hi");
+        assert_eq!(
+            row.sent_at_ms,
+            wire::millis("2026-01-02T10:00:00Z").filter(|_| fields.contains("2026")),
+            "{fields}"
+        );
+    }
+    let rows = message(r#""content":null"#).unwrap();
+    assert!(matches!(&rows[0], Row::Message(row) if row.body_text.is_empty()));
+}
+
 proptest! {
     #[test]
     fn no_json_makes_normalise_panic(value in json(), stream in prop::sample::select(&STREAMS[..])) {

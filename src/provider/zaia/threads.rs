@@ -88,7 +88,11 @@ impl ThreadWatch {
         match state {
             Threads::Undecided => {}
             Threads::Included => self.facts.set(FACT, "included"),
-            Threads::Omitted => self.facts.set(FACT, "omitted"),
+            Threads::Omitted => {
+                // Chats fetched while it was not known lack their threads.
+                self.facts.owe_refetch();
+                self.facts.set(FACT, "omitted");
+            }
         }
     }
 

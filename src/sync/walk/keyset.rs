@@ -59,64 +59,6 @@ impl Keyset {
     }
 }
 
-/// A walk along a modification time, from a time on. Several rows may share one time, so bounds are inclusive,
-/// and a page that is all one time is continued by the server's own token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Changes {
-    from: i64,
-    token: Option<String>,
-    newest: Option<i64>,
-    done: bool,
-    #[serde(default)]
-    pub(crate) ended_on_nothing: bool,
-}
-
-impl Changes {
-    /// Starts at `from`, inclusive.
-    #[must_use]
-    pub fn from(from: i64) -> Self {
-        Self { from, token: None, newest: None, done: false, ended_on_nothing: false }
-    }
-
-    pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
-        (!self.done).then(|| Ask::After { after: Some(self.from), token: self.token.clone(), limit })
-    }
-
-    pub(super) fn newest(&self) -> Option<i64> {
-        self.newest
-    }
-
-    pub(super) fn take(&mut self, page: &Page) -> Result<(), Broken> {
-        let mut last = None;
-        for key in keys(page) {
-            if key < self.from {
-                return Err(Broken::Filter);
-            }
-            if last.is_some_and(|last| key < last) {
-                return Err(Broken::Order);
-            }
-            last = Some(key);
-        }
-        if page.records.is_empty() {
-            self.done = true;
-            self.ended_on_nothing = self.newest.is_none();
-            return Ok(());
-        }
-        self.newest = self.newest.max(last);
-        if ends_here(page) {
-            self.done = true;
-        } else if let Some(last) = last.filter(|last| *last > self.from) {
-            self.from = last;
-            self.token = None;
-        } else if page.next.is_some() && page.next != self.token {
-            self.token.clone_from(&page.next);
-        } else {
-            return Err(Broken::Stalled);
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::page;
@@ -152,19 +94,5 @@ mod tests {
     fn an_ignored_filter_or_order_is_noticed() {
         assert_eq!(Keyset::after(Some(5)).take(&page(&[5, 6])), Err(Broken::Filter));
         assert_eq!(Keyset::after(None).take(&page(&[2, 1])), Err(Broken::Order));
-        assert_eq!(Changes::from(10).take(&page(&[9])), Err(Broken::Filter));
-        assert_eq!(Changes::from(10).take(&page(&[12, 11])), Err(Broken::Order));
-    }
-
-    #[test]
-    fn more_rows_of_one_second_than_a_page_holds_are_read_by_token() {
-        let mut walk = Changes::from(10);
-        let mut full = page(&[10, 10]);
-        full.next = Some("two".to_owned());
-        walk.take(&full).unwrap();
-        assert_eq!(walk.ask(2), Some(Ask::After { after: Some(10), token: Some("two".to_owned()), limit: 2 }));
-        assert_eq!(walk.clone().take(&full), Err(Broken::Stalled));
-        walk.take(&page(&[10, 11])).unwrap();
-        assert_eq!(walk.ask(2), Some(Ask::After { after: Some(11), token: None, limit: 2 }));
     }
 }

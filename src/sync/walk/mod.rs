@@ -3,12 +3,17 @@
 //!
 //! A walk's state is saved with each committed page, so a killed run goes on from its last page.
 
+mod anchored;
+mod changes;
 mod keyset;
 mod pages;
+mod seam;
 mod token;
 mod window;
 
-pub use keyset::{Changes, Keyset};
+pub use anchored::Anchored;
+pub use changes::Changes;
+pub use keyset::Keyset;
 pub use pages::Pages;
 pub use token::Tokens;
 pub use window::Windows;
@@ -23,6 +28,7 @@ use crate::provider::{Ask, Page};
 pub enum Walk {
     Keyset(Keyset),
     Changes(Changes),
+    Anchored(Anchored),
     Tokens(Tokens),
     Pages(Pages),
     Windows(Windows),
@@ -40,6 +46,9 @@ pub enum Broken {
     /// The answer moves nothing on: the same rows, or rows without ids, again.
     #[error("the provider sends the same page again")]
     Stalled,
+    /// More went away between two requests than can be followed.
+    #[error("the list shrinks faster than it can be read")]
+    Shrinking,
 }
 
 impl Walk {
@@ -49,6 +58,7 @@ impl Walk {
         match self {
             Self::Keyset(walk) => walk.ask(limit),
             Self::Changes(walk) => walk.ask(limit),
+            Self::Anchored(walk) => walk.ask(limit),
             Self::Tokens(walk) => walk.ask(limit),
             Self::Pages(walk) => walk.ask(limit),
             Self::Windows(walk) => walk.ask(limit),
@@ -62,8 +72,9 @@ impl Walk {
     pub fn take(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
         match self {
             Self::Keyset(walk) => walk.take(page),
-            Self::Changes(walk) => walk.take(page),
-            Self::Tokens(walk) => walk.take(page),
+            Self::Changes(walk) => walk.take(page, limit),
+            Self::Anchored(walk) => walk.take(page, limit),
+            Self::Tokens(walk) => walk.take(page, limit),
             Self::Pages(walk) => walk.take(page),
             Self::Windows(walk) => walk.take(page, limit),
         }
@@ -75,9 +86,34 @@ impl Walk {
         match self {
             Self::Keyset(walk) => walk.newest(),
             Self::Changes(walk) => walk.newest(),
+            Self::Anchored(walk) => walk.newest(),
             Self::Tokens(walk) => walk.newest(),
             Self::Pages(_) => None,
             Self::Windows(walk) => walk.newest(),
+        }
+    }
+
+    /// When the walk began, where its keys are times. One that went on after a kill may have begun long ago, and what
+    /// it passed by then may have had late company since.
+    #[must_use]
+    pub fn began_ms(&self) -> Option<i64> {
+        match self {
+            Self::Changes(walk) => Some(walk.began_ms()),
+            Self::Anchored(walk) => walk.began_ms(),
+            Self::Tokens(walk) => walk.began_ms(),
+            Self::Windows(walk) => Some(walk.began_ms()),
+            Self::Keyset(_) | Self::Pages(_) => None,
+        }
+    }
+
+    /// Forgets a place that the provider no longer knows, and begins anew. False if there is none, or if that was
+    /// done before.
+    pub fn start_over(&mut self) -> bool {
+        match self {
+            Self::Changes(walk) => walk.start_over(),
+            Self::Anchored(walk) => walk.start_over(),
+            Self::Tokens(walk) => walk.start_over(),
+            Self::Keyset(_) | Self::Pages(_) | Self::Windows(_) => false,
         }
     }
 
@@ -86,7 +122,9 @@ impl Walk {
     pub fn method(&self) -> &'static str {
         match self {
             Self::Keyset(_) | Self::Changes(_) => "keyset",
+            Self::Anchored(_) => "anchored",
             Self::Tokens(walk) => walk.method(),
+            Self::Windows(walk) if walk.is_plain_only() => "best_effort",
             Self::Pages(_) => "best_effort",
             Self::Windows(_) => "window",
         }

@@ -1,13 +1,21 @@
-//! Walks by page number, for lists that offer nothing better.
+//! Walks by page number, for lists that offer nothing better. They promise nothing, so they look for signs that the
+//! list moved while it was read, and read it once more where they see one.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Broken, short};
+use crate::model::RawRecord;
 use crate::provider::{Ask, Page};
 
-/// A walk by page number from 1 until a page brings nothing new.
+/// Rounds of a list that moves all the time, at the most.
+const MOST_ROUNDS: u32 = 5;
+
+/// Pages in a row that may bring nothing new before a round ends.
+const MOST_USELESS: u32 = 3;
+
+/// A walk by page number, from 1 until a page is empty or the same as the one before it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Pages {
     number: u32,
@@ -15,45 +23,116 @@ pub struct Pages {
     /// Page 2 brought page 1 again: the server sends what it sends, whatever page is asked for.
     #[serde(default)]
     pub(crate) ignored: bool,
-    /// Rows of this walk. Not saved: after a kill, the page asked for last counts as new once more.
+    round: u32,
+    /// The list moved during this round: a row came twice, the total changed, or the reader was away.
+    moved: bool,
+    total: Option<u64>,
+    /// Rows with a key are read by other means: rounds are repeated for the rest alone.
+    for_rest: bool,
+    /// Rows of this walk. Not saved: a walk that goes on after a kill reads one more round.
     #[serde(skip)]
     rows: HashSet<i64>,
+    #[serde(skip)]
+    in_round: HashSet<i64>,
+    #[serde(skip)]
+    page_before: Vec<i64>,
+    #[serde(skip)]
+    new_in_round: bool,
+    #[serde(skip)]
+    useless: u32,
 }
 
 impl Default for Pages {
     fn default() -> Self {
-        Self { number: 1, done: false, ignored: false, rows: HashSet::new() }
+        Self {
+            number: 1,
+            done: false,
+            ignored: false,
+            round: 1,
+            moved: false,
+            total: None,
+            for_rest: false,
+            rows: HashSet::new(),
+            in_round: HashSet::new(),
+            page_before: Vec::new(),
+            new_in_round: false,
+            useless: 0,
+        }
     }
 }
 
 impl Pages {
+    /// A walk for the rows without a key; the others are read by other means too.
+    pub(super) fn for_rest() -> Self {
+        Self { for_rest: true, ..Self::default() }
+    }
+
     /// How many different rows came.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
 
+    /// The number of the page to read next; `None` at the end.
+    pub(super) fn number(&self) -> Option<u32> {
+        (!self.done).then_some(self.number)
+    }
+
     pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
-        (!self.done).then_some(Ask::Number { number: self.number, limit })
+        self.number().map(|number| Ask::Number { number, limit })
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the same shape as the other rungs")]
     pub(super) fn take(&mut self, page: &Page) -> Result<(), Broken> {
-        let mut new = false;
-        let mut without_id = false;
-        for record in &page.records {
-            match record.id.as_deref() {
-                Some(id) => new |= self.rows.insert(short(id)),
-                None => without_id = true,
-            }
-        }
-        self.ignored |= self.number == 2 && !new && !page.records.is_empty();
-        // A page of unreadable rows is not the end: whether it is new cannot be told, so the next page decides.
-        let nothing_new = !(new || without_id && self.number == 1);
-        self.done = page.records.is_empty() || nothing_new || page.last == Some(true);
-        self.number = self.number.saturating_add(1);
+        self.read(page, page.last == Some(true));
         Ok(())
     }
+
+    /// Takes a page. `ends`: it is the last of its round.
+    pub(super) fn read(&mut self, page: &Page, ends: bool) {
+        let rows: Vec<i64> = page.records.iter().map(identity).collect();
+        // A round that this process did not begin may have a gap where it was left.
+        self.moved |= self.number > 1 && self.in_round.is_empty();
+        self.moved |= page.total.is_some() && self.total.is_some() && page.total != self.total && !rows.is_empty();
+        self.total = page.total.or(self.total);
+        let (mut new, mut repeated) = (false, false);
+        for (row, record) in rows.iter().zip(&page.records) {
+            let first = self.in_round.insert(*row);
+            (new, repeated) = (new | first, repeated | !first);
+            self.new_in_round |= self.rows.insert(*row) && (record.key.is_none() || !self.for_rest);
+        }
+        let same_again = !rows.is_empty() && rows == self.page_before;
+        self.ignored |= self.round == 1 && self.number == 2 && !new && !rows.is_empty();
+        self.useless = if new { 0 } else { self.useless + 1 };
+        self.page_before = rows;
+        if self.page_before.is_empty() || same_again || self.ignored {
+            self.end_of_round();
+            return;
+        }
+        self.moved |= repeated;
+        if ends || self.useless >= MOST_USELESS {
+            self.end_of_round();
+        } else {
+            self.number = self.number.saturating_add(1);
+        }
+    }
+
+    fn end_of_round(&mut self) {
+        let again = self.moved && (self.new_in_round || self.round == 1 && !self.for_rest);
+        if again && self.round < MOST_ROUNDS && !self.ignored {
+            (self.number, self.round, self.moved, self.total) = (1, self.round + 1, false, None);
+            self.in_round.clear();
+            self.page_before.clear();
+            (self.new_in_round, self.useless) = (false, 0);
+        } else {
+            self.done = true;
+        }
+    }
+}
+
+/// What tells a row from others: its id, or all of it where it has none.
+fn identity(record: &RawRecord) -> i64 {
+    short(record.id.as_deref().unwrap_or_else(|| record.json.get()))
 }
 
 #[cfg(test)]
@@ -61,6 +140,7 @@ mod tests {
     use super::super::testing::page;
     use super::*;
 
+    /// Reads the pages; gives the walk and how many it asked for.
     fn walk(pages: &[&[i64]]) -> (Pages, usize) {
         let mut walk = Pages::default();
         for (asked, keys) in pages.iter().enumerate() {
@@ -85,9 +165,60 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_repeats_its_last_page_for_ever_is_left_at_once() {
+        assert_eq!(walk(&[&[1, 2], &[3, 4], &[3, 4], &[9]]).1, 3);
+    }
+
+    #[test]
     fn a_page_that_says_it_is_the_last_is_the_last() {
         let mut walk = Pages::default();
         walk.take(&Page { last: Some(true), ..page(&[1]) }).unwrap();
         assert_eq!(walk.ask(2), None);
+    }
+
+    #[test]
+    fn a_row_that_comes_twice_shows_that_the_list_moved_and_it_is_read_again() {
+        // 9 came in at the front; the second round is quiet.
+        assert_eq!(walk(&[&[1, 2], &[2, 3], &[], &[9, 1], &[2, 3], &[]]).1, 6);
+        // The second round moved too, and brought nothing new.
+        assert_eq!(walk(&[&[1, 2], &[2, 3], &[], &[1, 2], &[2, 3], &[]]).1, 6);
+    }
+
+    #[test]
+    fn a_page_full_of_rows_that_came_before_is_not_the_end() {
+        // Two rows came in at the front: page 3 is what page 2 was, but for its order.
+        assert_eq!(walk(&[&[1, 2], &[3, 4], &[4, 3], &[5], &[], &[8, 9], &[1, 2], &[3, 4], &[5], &[]]).1, 10);
+    }
+
+    #[test]
+    fn another_total_shows_that_the_list_moved() {
+        let mut walk = Pages::default();
+        walk.take(&Page { total: Some(4), ..page(&[1, 2]) }).unwrap();
+        walk.take(&Page { total: Some(3), last: Some(true), ..page(&[4]) }).unwrap();
+        assert_eq!(walk.ask(2), Some(Ask::Number { number: 1, limit: 2 }));
+    }
+
+    #[test]
+    fn a_list_that_never_rests_is_read_a_few_times() {
+        let mut walk = Pages::default();
+        let (mut asked, mut fresh) = (0, 100);
+        while walk.ask(2).is_some() {
+            fresh += 1;
+            walk.take(&Page { last: Some(asked % 2 == 1), ..page(&[1, fresh]) }).unwrap();
+            asked += 1;
+            assert!(asked < 50);
+        }
+        assert_eq!(asked, 2 * MOST_ROUNDS);
+    }
+
+    #[test]
+    fn a_killed_walk_goes_on_and_reads_one_more_round() {
+        let mut walk = Pages::default();
+        walk.take(&page(&[1, 2])).unwrap();
+        let mut walk: Pages = serde_json::from_str(&serde_json::to_string(&walk).unwrap()).unwrap();
+        assert_eq!(walk.ask(2), Some(Ask::Number { number: 2, limit: 2 }));
+        walk.take(&page(&[3])).unwrap();
+        walk.take(&page(&[])).unwrap();
+        assert_eq!(walk.ask(2), Some(Ask::Number { number: 1, limit: 2 }));
     }
 }

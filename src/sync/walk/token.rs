@@ -19,6 +19,13 @@ pub struct Tokens {
     /// The token is a position in a list that may shift: read again until a round brings no new row.
     until_stable: bool,
     round: u32,
+    /// The page size of positions: another size has other positions.
+    size: Option<u32>,
+    /// When the walk began, for lists whose keys are times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    began_ms: Option<i64>,
+    #[serde(skip)]
+    started_over: bool,
     /// Rows of this walk. Not saved: after a kill the round under way starts its count again, which costs a round.
     #[serde(skip)]
     rows: HashSet<i64>,
@@ -32,22 +39,26 @@ impl Tokens {
     /// A walk by a cursor that keeps its place whatever happens to the list.
     #[must_use]
     pub fn by_cursor() -> Self {
-        Self::new(false)
+        Self::new(false, None)
     }
 
     /// A walk by page tokens, which are positions: repeated until stable, and a best effort all the same.
+    /// `began_ms`: now, where its keys are times.
     #[must_use]
-    pub fn until_stable() -> Self {
-        Self::new(true)
+    pub fn until_stable(began_ms: Option<i64>) -> Self {
+        Self::new(true, began_ms)
     }
 
-    fn new(until_stable: bool) -> Self {
+    fn new(until_stable: bool, began_ms: Option<i64>) -> Self {
         Self {
             token: None,
             newest: None,
             done: false,
             until_stable,
             round: 1,
+            size: None,
+            began_ms,
+            started_over: false,
             rows: HashSet::new(),
             new_in_round: false,
             tokens: HashSet::new(),
@@ -62,11 +73,34 @@ impl Tokens {
         self.newest
     }
 
-    pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
-        (!self.done).then(|| Ask::Token { token: self.token.clone(), limit })
+    pub(super) fn began_ms(&self) -> Option<i64> {
+        self.began_ms
     }
 
-    pub(super) fn take(&mut self, page: &Page) -> Result<(), Broken> {
+    /// Goes back to the first page, once: the server no longer takes its own token.
+    pub(super) fn start_over(&mut self) -> bool {
+        let worthwhile = !std::mem::replace(&mut self.started_over, true) && self.token.is_some();
+        if worthwhile {
+            self.token = None;
+            self.tokens.clear();
+        }
+        worthwhile
+    }
+
+    fn has_other_positions(&self, limit: u32) -> bool {
+        self.until_stable && self.size.is_some_and(|size| size != limit)
+    }
+
+    pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
+        let token = if self.has_other_positions(limit) { None } else { self.token.clone() };
+        (!self.done).then_some(Ask::Token { token, limit })
+    }
+
+    pub(super) fn take(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
+        if self.has_other_positions(limit) {
+            self.tokens.clear();
+        }
+        self.size = Some(limit);
         self.newest = self.newest.max(keys(page).max());
         let mut new_in_page = false;
         for id in page.records.iter().filter_map(|record| record.id.as_deref()) {
@@ -112,35 +146,56 @@ mod tests {
     #[test]
     fn a_cursor_walk_ends_where_the_server_hands_out_no_cursor() {
         let mut walk = Tokens::by_cursor();
-        walk.take(&with_next(&[3, 2], "b")).unwrap();
+        walk.take(&with_next(&[3, 2], "b"), 2).unwrap();
         assert_eq!(walk.ask(2), Some(Ask::Token { token: Some("b".to_owned()), limit: 2 }));
-        walk.take(&page(&[1])).unwrap();
+        walk.take(&page(&[1]), 2).unwrap();
         assert_eq!(walk.ask(2), None);
     }
 
     #[test]
     fn an_empty_page_with_a_cursor_is_not_the_end() {
         let mut walk = Tokens::by_cursor();
-        walk.take(&with_next(&[], "b")).unwrap();
+        walk.take(&with_next(&[], "b"), 2).unwrap();
         assert!(walk.ask(2).is_some());
     }
 
     #[test]
     fn a_token_that_never_ends_stops_the_walk() {
         let mut walk = Tokens::by_cursor();
-        walk.take(&with_next(&[1], "b")).unwrap();
-        walk.take(&with_next(&[2], "b")).unwrap();
-        assert_eq!(walk.take(&with_next(&[2], "b")), Err(Broken::Stalled));
+        walk.take(&with_next(&[1], "b"), 2).unwrap();
+        walk.take(&with_next(&[2], "b"), 2).unwrap();
+        assert_eq!(walk.take(&with_next(&[2], "b"), 2), Err(Broken::Stalled));
     }
 
     #[test]
     fn positions_are_read_again_until_a_round_brings_nothing_new() {
-        let mut walk = Tokens::until_stable();
-        walk.take(&page(&[1, 2])).unwrap();
+        let mut walk = Tokens::until_stable(None);
+        walk.take(&page(&[1, 2]), 2).unwrap();
         assert!(walk.ask(2).is_some());
-        walk.take(&page(&[1, 3])).unwrap();
+        walk.take(&page(&[1, 3]), 2).unwrap();
         assert!(walk.ask(2).is_some());
-        walk.take(&page(&[1, 2, 3])).unwrap();
+        walk.take(&page(&[1, 2, 3]), 2).unwrap();
         assert_eq!(walk.ask(2), None);
+    }
+
+    #[test]
+    fn a_token_that_is_refused_later_is_forgotten_once() {
+        let mut walk = Tokens::by_cursor();
+        assert!(!walk.clone().start_over());
+        walk.take(&with_next(&[1], "b"), 2).unwrap();
+        assert!(walk.start_over());
+        assert_eq!(walk.ask(2), Some(Ask::Token { token: None, limit: 2 }));
+        walk.take(&with_next(&[1], "b"), 2).unwrap();
+        assert!(!walk.start_over());
+    }
+
+    #[test]
+    fn positions_of_another_page_size_are_not_used() {
+        let (mut positions, mut cursor) = (Tokens::until_stable(None), Tokens::by_cursor());
+        for walk in [&mut positions, &mut cursor] {
+            walk.take(&with_next(&[1], "b"), 2).unwrap();
+        }
+        assert_eq!(positions.ask(1), Some(Ask::Token { token: None, limit: 1 }));
+        assert_eq!(cursor.ask(1), Some(Ask::Token { token: Some("b".to_owned()), limit: 1 }));
     }
 }

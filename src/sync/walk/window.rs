@@ -1,55 +1,58 @@
 //! Time windows, bisected until each fits one page: one page is one look at the list, so nothing can shift
 //! between two of them. Rows that are touched meanwhile leave their window to the right, and belong to the next pass.
 
-use std::collections::HashSet;
-
 use serde::{Deserialize, Serialize};
 
-use super::{Broken, keys, short};
+use super::seam::{Seam, Step};
+use super::{Broken, Pages, keys};
 use crate::provider::{Ask, Page};
 
 /// Share of a page that a window is made to hold at first, in percent: room for rows that come meanwhile.
 const FILL_PERCENT: u64 = 70;
 
+/// How often the newest window is split at most. A list that grows faster than it can be read has no end.
+const MOST_OPEN_SPLITS: u32 = 5;
+
 /// A window; an open side is `None`. Bounds are inclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
     from: Option<i64>,
     to: Option<i64>,
-    /// More than one only in a window of a single millisecond, which cannot be split.
-    page: u32,
 }
 
 /// A walk over windows, after the plain list where a complete enumeration is wanted (rows without a time are in no
 /// window).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Windows {
-    /// The pass began at this time: windows are split at or before it, and the newest stays open.
+    /// The walk began at this time: windows are split at or before it, and the newest stays open.
     start_ms: i64,
-    /// Plain page to read next, while the plain list is being read.
-    plain: Option<u32>,
+    /// The plain list, while it is being read.
+    plain: Option<Pages>,
+    /// Windows to read, the next one last. The newest is read last, so that it takes in what leaves the others.
     pending: Vec<Window>,
+    /// The next window is one millisecond that holds more rows than a page: its pages are joined one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crowded: Option<Seam>,
     newest: Option<i64>,
     /// The plain list alone: the windows proved useless.
     plain_only: bool,
     /// Windows were asked and brought no row at all.
     #[serde(default)]
     pub(crate) ended_on_nothing: bool,
-    /// What the plain list showed. Not saved: after a kill, windows are found by bisecting alone.
-    #[serde(skip)]
-    rows: HashSet<i64>,
+    /// Some row was met.
+    met: bool,
+    /// How often the newest window was split.
+    open_splits: u32,
+    /// The times that the plain list showed. Not saved: after a kill, windows are found by bisecting alone.
     #[serde(skip)]
     times: Vec<i64>,
-    /// The page before, within a window of one millisecond.
-    #[serde(skip)]
-    page_before: Option<i64>,
 }
 
 impl Windows {
     /// Everything: the plain list, then windows over all time that prove that it was whole.
     #[must_use]
     pub fn complete(start_ms: i64) -> Self {
-        Self { plain: Some(1), pending: Vec::new(), ..Self::since(0, start_ms) }
+        Self { plain: Some(Pages::for_rest()), pending: Vec::new(), ..Self::since(0, start_ms) }
     }
 
     /// Rows from a time on.
@@ -58,20 +61,21 @@ impl Windows {
         Self {
             start_ms,
             plain: None,
-            pending: vec![Window { from: Some(from), to: None, page: 1 }],
+            pending: vec![Window { from: Some(from), to: None }],
+            crowded: None,
             newest: None,
             plain_only: false,
             ended_on_nothing: false,
-            rows: HashSet::new(),
+            met: false,
+            open_splits: 0,
             times: Vec::new(),
-            page_before: None,
         }
     }
 
     /// Everything, by the plain list alone.
     #[must_use]
     pub fn plain_only(start_ms: i64) -> Self {
-        Self { plain_only: true, ..Self::complete(start_ms) }
+        Self { plain_only: true, plain: Some(Pages::default()), ..Self::complete(start_ms) }
     }
 
     /// Whether only the plain list is read.
@@ -84,39 +88,42 @@ impl Windows {
         self.newest
     }
 
+    pub(super) fn began_ms(&self) -> i64 {
+        self.start_ms
+    }
+
     pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
-        if let Some(number) = self.plain {
-            return Some(Ask::Number { number, limit });
+        if let Some(plain) = &self.plain {
+            return plain.ask(limit);
         }
         let window = self.pending.last()?;
-        Some(Ask::Window { from: window.from, to: window.to, number: window.page, limit })
+        let number = self.crowded.as_ref().map_or(1, Seam::number);
+        Some(Ask::Window { from: window.from, to: window.to, number, limit })
     }
 
     pub(super) fn take(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
-        match self.plain {
-            Some(number) => {
-                self.take_plain(page, limit, number);
-                Ok(())
-            }
-            None => self.take_window(page, limit),
+        let first_answer = !self.met;
+        self.met |= !page.records.is_empty();
+        if self.plain.is_some() {
+            self.take_plain(page, limit);
+            return Ok(());
         }
+        self.take_window(page, limit, first_answer)
     }
 
-    fn take_plain(&mut self, page: &Page, limit: u32, number: u32) {
+    fn take_plain(&mut self, page: &Page, limit: u32) {
+        let Some(plain) = &mut self.plain else { return };
         self.newest = self.newest.max(keys(page).max());
         self.times.extend(keys(page));
-        let mut new = false;
-        for id in page.records.iter().filter_map(|record| record.id.as_deref()) {
-            new |= self.rows.insert(short(id));
-        }
-        let short_page = fits(page, limit);
-        if new && !short_page {
-            self.plain = Some(number.saturating_add(1));
+        let first = plain.number() == Some(1);
+        let whole = fits(page, limit);
+        plain.read(page, whole);
+        if plain.number().is_some() {
             return;
         }
         self.plain = None;
         // A list of one page was seen in one look: there is nothing left to prove.
-        if number > 1 && !self.plain_only {
+        if !(first && whole) && !self.plain_only {
             self.pending = self.cover(limit);
         }
     }
@@ -129,38 +136,58 @@ impl Windows {
         let mut from = None;
         for chunk in self.times.chunks(room) {
             let Some(to) = chunk.last().copied().filter(|to| from.is_none_or(|from| *to > from)) else { continue };
-            windows.push(Window { from, to: Some(to), page: 1 });
-            from = Some(to + 1);
+            windows.push(Window { from, to: Some(to) });
+            from = Some(to.saturating_add(1));
         }
-        windows.push(Window { from, to: None, page: 1 });
+        windows.push(Window { from, to: None });
         windows.reverse();
         self.times = Vec::new();
         windows
     }
 
-    fn take_window(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
+    fn take_window(&mut self, page: &Page, limit: u32, first_answer: bool) -> Result<(), Broken> {
         let Some(window) = self.pending.pop() else { return Ok(()) };
         // One millisecond of slack: times are cut to milliseconds, and adapters widen bounds that may be exclusive.
-        let outside =
-            |key: i64| window.from.is_some_and(|from| key < from - 1) || window.to.is_some_and(|to| key > to + 1);
+        let outside = |key: i64| {
+            window.from.is_some_and(|from| key < from.saturating_sub(1))
+                || window.to.is_some_and(|to| key > to.saturating_add(1))
+        };
         if keys(page).any(outside) {
             return Err(Broken::Filter);
         }
-        let was_first = self.newest.is_none() && self.rows.is_empty();
         self.newest = self.newest.max(keys(page).max());
+        if self.crowded.is_some() {
+            return self.take_crowded(window, page, limit);
+        }
         if fits(page, limit) {
-            self.ended_on_nothing = was_first && page.records.is_empty();
-            self.page_before = None;
+            self.ended_on_nothing = first_answer && page.records.is_empty();
             return Ok(());
         }
-        self.split(window, page)
+        self.split(window, page, limit)
     }
 
-    /// Splits a window that did not fit one page, at the middle of the times it showed.
-    fn split(&mut self, window: Window, page: &Page) -> Result<(), Broken> {
+    /// Takes a page of a millisecond that holds several. Nothing new can come into a time that has passed, so its
+    /// rows only move down, whatever their order: seams between its pages can be proven.
+    fn take_crowded(&mut self, window: Window, page: &Page, limit: u32) -> Result<(), Broken> {
+        let Some(seam) = &mut self.crowded else { return Ok(()) };
+        if seam.goes_ahead() && seam.repeats(page) {
+            return Err(Broken::Stalled);
+        }
+        if seam.take(page, false, fits(page, limit)) == Step::End {
+            self.crowded = None;
+        } else {
+            self.pending.push(window);
+        }
+        Ok(())
+    }
+
+    /// Splits a window that did not fit one page: between the times it showed, the newest window behind them.
+    fn split(&mut self, window: Window, page: &Page, limit: u32) -> Result<(), Broken> {
+        let later = |at: i64| Window { from: Some(at.saturating_add(1)), to: window.to };
+        let until = |at: i64| Window { from: window.from, to: Some(at) };
         if window.to.is_none() && window.from.is_none_or(|from| from < self.start_ms) {
-            self.pending.push(Window { from: Some(self.start_ms.saturating_add(1)), to: None, page: 1 });
-            self.pending.push(Window { to: Some(self.start_ms), ..window });
+            self.pending.push(later(self.start_ms));
+            self.pending.push(until(self.start_ms));
             return Ok(());
         }
         let mut times: Vec<i64> = keys(page).collect();
@@ -168,24 +195,41 @@ impl Windows {
         let (Some(first), Some(last)) = (times.first().copied(), times.last().copied()) else {
             return Err(Broken::Filter);
         };
-        let low = window.from.unwrap_or(first);
-        let high = window.to.unwrap_or(last);
-        let middle = times.get(times.len() / 2).copied().unwrap_or(first).clamp(low, high);
-        let middle = if middle >= high { low.midpoint(high) } else { middle };
-        if low >= high || middle >= high {
-            // One millisecond holds more rows than a page: its pages are read one after the other.
-            let mut ids = crate::model::Hasher::new();
-            for record in &page.records {
-                ids.text(record.id.as_deref());
+        if window.from.is_some_and(|from| window.to.is_some_and(|to| from >= to)) {
+            self.crowded = Some(Seam::default());
+            return self.take_crowded(window, page, limit);
+        }
+        let newest_first = keys(page).is_sorted_by(|a, b| a >= b);
+        if let (Some(from), None) = (window.from, window.to) {
+            // Its rows are newer than the walk: what comes while it catches up belongs to the next pass anyway. Newest
+            // first, one page shows where the list ends. Else rows in the future of this clock are taken in by greater
+            // and greater steps.
+            let most = if newest_first && first < last { 1 } else { MOST_OPEN_SPLITS };
+            if self.open_splits < most {
+                let reach = last.saturating_sub(from).saturating_mul((1 << (4 * self.open_splits)) - 1);
+                let edge = last.saturating_add(reach).max(from);
+                self.open_splits += 1;
+                self.pending.push(later(edge));
+                self.pending.push(until(edge));
             }
-            if self.page_before.replace(ids.finish()) == Some(ids.finish()) {
-                return Err(Broken::Stalled);
-            }
-            self.pending.push(Window { page: window.page.saturating_add(1), ..window });
             return Ok(());
         }
-        self.pending.push(Window { from: Some(middle.saturating_add(1)), to: window.to, page: 1 });
-        self.pending.push(Window { from: window.from, to: Some(middle), page: 1 });
+        // The oldest window has no lower bound; it reaches below what the page showed.
+        let high = window.to.unwrap_or(last);
+        let low = window.from.unwrap_or(first.saturating_sub(1)).min(high.saturating_sub(1));
+        // A page in order shows one end of the window: the part at that end is made to fit a page, with room to spare.
+        let percent = if keys(page).is_sorted() {
+            FILL_PERCENT
+        } else if newest_first {
+            100 - FILL_PERCENT
+        } else {
+            50
+        };
+        let place = times.len() * usize::try_from(percent).unwrap_or(50) / 100;
+        let middle = times.get(place).copied().unwrap_or(first).clamp(low, high);
+        let middle = if middle >= high { low.midpoint(high) } else { middle };
+        self.pending.push(later(middle));
+        self.pending.push(until(middle));
         Ok(())
     }
 }
@@ -197,6 +241,8 @@ fn fits(page: &Page, limit: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::super::testing::page;
     use super::*;
 
@@ -271,5 +317,37 @@ mod tests {
     fn a_window_that_is_ignored_is_noticed() {
         let mut walk = Windows::since(500, 1000);
         assert_eq!(walk.take(&page(&[10, 600]), 100), Err(Broken::Filter));
+    }
+
+    #[test]
+    fn a_row_that_moves_down_within_a_crowded_millisecond_is_met() {
+        let mut rows: Vec<(i64, i64)> = (0..25).map(|id| (id, 7)).collect();
+        let mut walk = Windows::since(0, 1000);
+        let mut seen = HashSet::new();
+        while let Some(ask) = walk.ask(10) {
+            let times: Vec<i64> = rows.iter().map(|(_, at)| *at).collect();
+            let mut page = answer(&times, &ask);
+            for record in &mut page.records {
+                let place: usize = record.id.as_deref().unwrap().parse().unwrap();
+                record.id = Some(rows[place].0.to_string());
+            }
+            seen.extend(page.records.iter().map(|record| record.id.clone().unwrap()));
+            walk.take(&page, 10).unwrap();
+            // The first row goes away before every request.
+            if rows.len() > 5 {
+                rows.remove(0);
+            }
+        }
+        let lived: Vec<String> = rows.iter().map(|(id, _)| id.to_string()).collect();
+        assert!(lived.iter().all(|id| seen.contains(id)), "{lived:?} of {seen:?}");
+    }
+
+    #[test]
+    fn an_open_window_that_shows_one_time_alone_still_has_two_sides() {
+        // A page of the newest window shows one time; older and newer rows lie beyond it.
+        let crowd: Vec<i64> = [vec![11; 15], vec![12, 12, 900]].concat();
+        assert_eq!(read_all(Windows::since(0, 10), &crowd, 10).0, HashSet::from([11, 12, 900]));
+        let crowd: Vec<i64> = [vec![5; 15], vec![-3, 1]].concat();
+        assert_eq!(read_all(Windows::complete(100), &crowd, 10).0, HashSet::from([5, -3, 1]));
     }
 }

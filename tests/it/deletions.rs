@@ -1,0 +1,161 @@
+//! What providers delete is marked, never removed: by their own word at once, by absence after two complete readings.
+
+use chatloom::sim::{BdSim, Fault, SitegptSim, Truth, ZaiaSim, demo};
+
+use crate::harness::{
+    Home, NOW_MS, assert_same, bd_source, copy_of, heads_of, sitegpt_source, wanted, wanted_heads, zaia_source,
+};
+
+/// Messages and conversations, deletions included; titles and escalations are no part of this.
+fn assert_exact(home: &Home, source: &str, truth: &Truth) {
+    assert_same(&copy_of(home, source), &wanted(truth));
+    let deleted = |heads: crate::harness::Heads| heads.into_iter().map(|(id, head)| (id, head.0)).collect();
+    assert_same::<String, bool>(&deleted(heads_of(home, source)), &deleted(wanted_heads(truth)));
+}
+
+fn marked(home: &Home) -> (i64, i64) {
+    let of = |table: &str| home.number(&format!("SELECT count(*) FROM {table} WHERE deleted_at_ms IS NOT NULL"));
+    (of("conversations"), of("messages"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_removes_rows_without_a_word() {
+    let sim = BdSim::start(demo::large_bd(1, 450, NOW_MS)).await.unwrap();
+    let home = Home::new(&bd_source("bd", &sim));
+    home.sync().await;
+    let (first, last) = {
+        let data = &mut sim.world().data;
+        let (first, middle) = (data.messages[0].clone(), data.messages[200].id);
+        let last = data.messages.last().unwrap().id;
+        let thread = data.threads[7].token.clone();
+        for id in [first.id, middle, last] {
+            data.remove_message(id);
+        }
+        data.remove_thread(&thread);
+        (first, last)
+    };
+    home.sync().await;
+    assert_eq!(marked(&home), (0, 0), "an ordinary pass does not look back");
+    home.sync_with(&["--full"]).await;
+    assert_eq!(marked(&home), (0, 0), "one reading is no proof");
+    let report = home.sync_with(&["--full"]).await;
+    assert_exact(&home, "bd", &sim.world().data.truth());
+    assert_eq!(report["sources"][0]["messages"]["deleted"], 13);
+    assert_eq!(report["sources"][0]["conversations"]["deleted"], 1);
+    assert_eq!(home.number("SELECT count(*) FROM messages WHERE body_text = ''"), 0, "the text stays");
+    let rev = home.rev();
+    home.sync_with(&["--full"]).await;
+    home.assert_still(rev, "told once");
+
+    // One comes back; a new one follows the removed last one.
+    {
+        let data = &mut sim.world().data;
+        data.removed_messages.retain(|message| message.id != first.id);
+        data.messages.insert(0, first);
+        let (thread, owner) = (data.threads[0].token.clone(), data.threads[0].owner.clone());
+        assert!(data.add_message(&thread, &owner, NOW_MS, "new") > last);
+    }
+    home.sync_with(&["--full"]).await;
+    assert_exact(&home, "bd", &sim.world().data.truth());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_fails_proves_no_absence() {
+    let sim = BdSim::start(demo::large_bd(1, 450, NOW_MS)).await.unwrap();
+    let home = Home::new(&bd_source("bd", &sim));
+    home.sync().await;
+    let gone = sim.world().data.messages[3].id;
+    sim.world().data.remove_message(gone);
+    for _ in 0..3 {
+        // The first two pages, which lack the message, are read; the third never is.
+        sim.world().faults("/api/v2/chat_message_items", 2, &Fault::Pass);
+        sim.world().fault("/api/v2/chat_message_items", Fault::status(400));
+        let done = home.run(&["sync", "--full", "--json"]).await;
+        assert_eq!(sim.world().faults_left(), 0, "{}", done.stdout);
+        assert_eq!(marked(&home), (0, 0), "{}", done.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_seems_empty_for_a_while_deletes_nothing() {
+    let sim = BdSim::start(demo::large_bd(1, 150, NOW_MS)).await.unwrap();
+    let home = Home::new(&bd_source("bd", &sim));
+    home.sync().await;
+    let all = sim.world().data.clone();
+    sim.world().data.messages.clear();
+    sim.world().data.threads.clear();
+    for _ in 0..3 {
+        home.run(&["sync", "--full", "--json"]).await;
+    }
+    assert_eq!(marked(&home), (0, 0));
+    sim.world().data = all;
+    home.sync_with(&["--full"]).await;
+    assert_exact(&home, "bd", &sim.world().data.truth());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_that_removes_chats_and_messages() {
+    for (removed_is_404, list_removed) in [(false, false), (false, true), (true, false)] {
+        let mut data = demo::large_zaia(1, 200, NOW_MS);
+        (data.quirks.removed_is_404, data.quirks.list_removed) = (removed_is_404, list_removed);
+        let sim = ZaiaSim::start(data).await.unwrap();
+        let home = Home::new(&zaia_source("zaia", &sim));
+        home.sync().await;
+        let flagged = {
+            let data = &mut sim.world().data;
+            let [flagged, purged] = [2, 5].map(|at| data.chats[at].id.clone());
+            let message = data.messages[100].id.clone();
+            data.remove_chat(&flagged, NOW_MS);
+            data.purge_chat(&purged);
+            data.purge_message(&message);
+            flagged
+        };
+        home.sync_with(&["--full"]).await;
+        assert_eq!(marked(&home), (2, 0), "404 {removed_is_404}, listed {list_removed}: chats are known at once");
+        home.sync_with(&["--full"]).await;
+        let mut truth = sim.world().data.truth();
+        // The messages of a chat that is gone carry no flag of their own.
+        let in_chat =
+            |ids: &(String, String)| heads_of(&home, "zaia").get(&ids.0).is_some_and(|head| head.0) && ids.0 != flagged;
+        for (_, row) in truth.messages.iter_mut().filter(|(ids, _)| in_chat(ids)) {
+            row.deleted = false;
+        }
+        assert_exact(&home, "zaia", &truth);
+        let shown = home.number("SELECT count(*) FROM v_messages");
+        assert_eq!(shown, 200 - 20 - 1, "views leave out what is gone");
+
+        // A removal that is taken back.
+        sim.world().data.change_chat(&flagged, |chat| (chat.removed, chat.updated_ms) = (false, NOW_MS + 1_000));
+        home.sync_with(&["--full"]).await;
+        assert_eq!(marked(&home), (1, 1), "404 {removed_is_404}, listed {list_removed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_removes_threads_and_messages() {
+    let mut data = demo::large_sitegpt(1, 200, NOW_MS);
+    // Threads so short that a single message is all they have.
+    let bot = data.chatbots[0].id.clone();
+    let short = data.add_thread(&bot, NOW_MS);
+    data.add_user(&short, "just this", NOW_MS);
+    let sim = SitegptSim::start(data).await.unwrap();
+    let home = Home::new(&format!("{}{}", sitegpt_source("v0", &sim, "v0"), sitegpt_source("v2", &sim, "v2")));
+    home.sync().await;
+    {
+        let data = &mut sim.world().data;
+        let [gone, kept] = [3, 9].map(|at| data.threads[at].id.clone());
+        let message = data.threads[9].messages[4].id.clone();
+        data.remove_thread(&gone);
+        data.remove_message(&kept, &message);
+    }
+    home.sync_with(&["--full"]).await;
+    assert_eq!(marked(&home).0, 2, "404 on the thread is the provider's own word");
+    home.sync_with(&["--full"]).await;
+    let truth = sim.world().data.truth();
+    for api in ["v0", "v2"] {
+        assert_exact(&home, api, &truth);
+    }
+    let rev = home.rev();
+    home.sync_with(&["--full"]).await;
+    home.assert_still(rev, "again");
+}

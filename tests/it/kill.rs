@@ -1,0 +1,464 @@
+//! Killed at any instant: the next run goes on, nothing is lost, nothing stands twice, and little is asked again.
+//!
+//! Every story compares the whole store with one that was read undisturbed, and looks at what each dead process left.
+//! `CHATLOOM_TEST_LONG=1` kills at every single point instead of at a sample.
+#![expect(clippy::print_stdout, reason = "what deaths cost is worth a look: --nocapture")]
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use chatloom::sim::Rng;
+use chatloom::sim::bd::{BdData, TokenLookup};
+use chatloom::sim::demo::{evolve_bd, evolve_sitegpt, evolve_zaia};
+use chatloom::sim::sitegpt::SitegptData;
+use chatloom::sim::zaia::ZaiaData;
+
+use crate::harness::{Copy, Home, NOW_MS, demo_worlds};
+use crate::kill_rig::{
+    Case, Ended, IN_FLIGHT, bd, contents, differences, post_mortem, run, sitegpt, start, wait, zaia,
+};
+
+const SYNC: &[&str] = &["sync"];
+
+/// Requests and conversation fetches of a reading.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    requests: usize,
+    fetches: usize,
+}
+
+/// Runs something and says what it asked for.
+fn cost<T>(case: &Case, work: impl FnOnce() -> T) -> (T, Cost) {
+    let before = (case.requests(), case.fetched());
+    let made = work();
+    (made, Cost { requests: case.requests() - before.0, fetches: case.fetched() - before.1 })
+}
+
+fn must_end_well(ended: &Ended) {
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// The store as it is when nothing goes wrong, with what it cost.
+fn undisturbed(case: &Case, before: &Home, commands: &[&[&str]]) -> (BTreeSet<String>, Cost) {
+    let home = twin(case, before);
+    let ((), cost) = cost(case, || commands.iter().for_each(|args| must_end_well(&run(&home, args, ""))));
+    (contents(&home.db()), cost)
+}
+
+/// A folder of its own with a copy of the same store.
+fn twin(case: &Case, of: &Home) -> Home {
+    let home = Home::new(&case.config);
+    if of.db().exists() {
+        std::fs::copy(of.db(), home.db()).unwrap();
+    }
+    home
+}
+
+/// Runs the command again and again, each time with other faults, until it ends by itself. Returns how often it died.
+/// `truth`: what a conversation that passes for fetched must hold.
+fn until_it_ends(case: &Case, home: &Home, args: &[&str], truth: &Copy, mut faults: impl FnMut(u32) -> String) -> u32 {
+    for n in 1..100 {
+        let ended = run(home, args, &faults(n));
+        if let Err(loss) = post_mortem(home, truth) {
+            panic!("{}: after {:?}: {loss}", case.name, ended.point());
+        }
+        if ended.code.is_some() {
+            must_end_well(&ended);
+            assert_runs(home, n - 1);
+            return n - 1;
+        }
+    }
+    panic!("{}: it never ends", case.name);
+}
+
+/// Runs that died after they had begun are recorded as interrupted, and none is left open.
+fn assert_runs(home: &Home, deaths: u32) {
+    assert_eq!(home.number("SELECT count(*) FROM sync_runs WHERE status = 'running'"), 0);
+    let interrupted = home.number("SELECT count(*) FROM sync_runs WHERE status = 'interrupted'");
+    assert!(interrupted <= i64::from(deaths), "{interrupted} of {deaths}");
+}
+
+fn assert_alike(case: &Case, what: &str, home: &Home, wanted: &BTreeSet<String>) {
+    let differences = differences(&contents(&home.db()), wanted);
+    let shown: Vec<&String> = differences.iter().take(12).collect();
+    assert!(differences.is_empty(), "{}, {what}: {} differences\n{shown:#?}", case.name, differences.len());
+}
+
+/// A killed run costs at most what the lists cost when they are read again, and the pages in flight.
+fn assert_cheap(case: &Case, what: &str, deaths: u32, plain: Cost, paid: Cost, in_flight: usize) {
+    let deaths = deaths as usize;
+    let lists = plain.requests - plain.fetches;
+    assert!(
+        paid.fetches <= plain.fetches + deaths * in_flight,
+        "{}, {what}: {deaths} deaths, {paid:?} against {plain:?}",
+        case.name
+    );
+    assert!(
+        paid.requests <= plain.requests + deaths * (lists + in_flight),
+        "{}, {what}: {deaths} deaths, {paid:?} against {plain:?}",
+        case.name
+    );
+    println!("{:9} {what}: {deaths} deaths, {paid:?} against {plain:?}", case.name);
+}
+
+/// Dies at ever later points of ever new processes, always on the same store.
+fn die_and_go_on(case: &Case, args: &[&str]) {
+    let empty = Home::new(&case.config);
+    let (wanted, plain) = undisturbed(case, &empty, &[args]);
+    let points: &[&str] = if long() {
+        &["commit.done", "commit.rows", "commit.cursor", "fetch.after"]
+    } else {
+        &["commit.done", "commit.rows"]
+    };
+    for point in points {
+        let home = Home::new(&case.config);
+        let (deaths, paid) =
+            cost(case, || until_it_ends(case, &home, args, &case.truth(), |n| format!("crash={point}:{n}")));
+        assert!(deaths >= 3, "{}: died {deaths} times at {point}", case.name);
+        assert_alike(case, point, &home, &wanted);
+        assert_cheap(case, point, deaths, plain, paid, IN_FLIGHT);
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(made) => made,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+fn directory() -> BdData {
+    chatloom::sim::demo::large_bd(3, 350, NOW_MS)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_killed_in_and_after_commits_goes_on() {
+    let (case, _) = bd(directory()).await;
+    blocking(move || die_and_go_on(&case, SYNC)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_killed_in_and_after_commits_goes_on() {
+    let (case, _) = zaia(workspace(if long() { 150 } else { 50 })).await;
+    blocking(move || die_and_go_on(&case, SYNC)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chatbots_killed_in_and_after_commits_go_on() {
+    for api in ["v0", "v2"] {
+        let (case, _) = sitegpt(bots(if long() { 140 } else { 40 }), api).await;
+        blocking(move || die_and_go_on(&case, SYNC)).await;
+    }
+}
+
+/// Whether every single point is to be tried.
+fn long() -> bool {
+    std::env::vars_os().any(|(name, value)| name == "CHATLOOM_TEST_LONG" && !value.is_empty())
+}
+
+/// A world for stories in which every point counts: few conversations, with all that the large ones have.
+fn few<T>(conversations: usize, mut items: Vec<T>) -> Vec<T> {
+    items.truncate(conversations);
+    items
+}
+
+fn small_directory() -> BdData {
+    let mut data = chatloom::sim::demo::large_bd(5, 40, NOW_MS);
+    data.quirks.token_lookup = TokenLookup::Works;
+    data
+}
+
+fn workspace(chats: usize) -> ZaiaData {
+    let mut data = demo_worlds(2).zaia;
+    data.chats = few(chats, data.chats);
+    data.messages.retain(|message| data.chats.iter().any(|chat| chat.id == message.chat));
+    data
+}
+
+fn bots(threads: usize) -> SitegptData {
+    let mut data = demo_worlds(2).sitegpt;
+    data.threads = few(threads, data.threads);
+    data
+}
+
+/// A fresh store, killed at one point after the other, each time finished by a second run. Returns the points met.
+fn die_everywhere(case: &Case, prepare: &[&[&str]], args: &[&str], stride: u32) -> BTreeSet<String> {
+    let before = Home::new(&case.config);
+    prepare.iter().for_each(|args| must_end_well(&run(&before, args, "")));
+    let (wanted, plain) = undisturbed(case, &before, &[args]);
+    let truth = case.truth();
+    let mut points = BTreeSet::new();
+    let mut at = 1;
+    loop {
+        let home = twin(case, &before);
+        let (died, paid) = cost(case, || {
+            let died = run(&home, args, &format!("crash=*:{at}"));
+            if let Err(loss) = post_mortem(&home, &truth).and_then(|()| shut(&died)) {
+                panic!("{}: at point {at}, {:?}: {loss}", case.name, died.point());
+            }
+            if died.code.is_none() {
+                must_end_well(&run(&home, args, ""));
+            }
+            died
+        });
+        let what = format!("point {at}, {:?}", died.point());
+        assert_alike(case, &what, &home, &wanted);
+        if died.code.is_some() {
+            println!("{:9} {args:?}: {at} points, one in {stride} tried", case.name);
+            return points;
+        }
+        assert_runs(&home, 1);
+        assert_cheap(case, &what, 1, plain, paid, IN_FLIGHT);
+        points.extend(died.point());
+        // The first points, where a store is made, are all tried.
+        at += if at < 12 || long() { 1 } else { stride };
+    }
+}
+
+fn shut(ended: &Ended) -> Result<(), String> {
+    match ended.code {
+        None | Some(0) => Ok(()),
+        Some(code) => Err(format!("exit {code}: {}", ended.stderr)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_sync_may_die_at_any_point() {
+    let mut points = BTreeSet::new();
+    let (case, _) = bd(small_directory()).await;
+    points.extend(blocking(move || die_everywhere(&case, &[], SYNC, 5)).await);
+    let (case, _) = zaia(workspace(6)).await;
+    points.extend(blocking(move || die_everywhere(&case, &[], SYNC, 13)).await);
+    for (api, stride) in [("v0", 13), ("v2", 14)] {
+        let (case, _) = sitegpt(bots(6), api).await;
+        points.extend(blocking(move || die_everywhere(&case, &[], SYNC, stride)).await);
+    }
+    for point in
+        ["open.created", "open.settled", "migrate.begun", "migrate.step", "migrate.marked", "migrate.committed"]
+    {
+        assert!(points.contains(point), "{point} is not among {points:?}");
+    }
+}
+
+/// A store that knows an earlier state of the world, which then went on; and that earlier truth.
+async fn evolved(kind: &str) -> (Case, Home, Copy) {
+    let later = NOW_MS + 3_600_000;
+    let (case, evolve): (Case, Box<dyn FnOnce() + Send>) = match kind {
+        "directory" => {
+            let (case, world) = bd(directory()).await;
+            let evolve = move || {
+                let data = &mut world.lock().unwrap().data;
+                evolve_bd(data, 7, later);
+                let gone = data.messages.iter().map(|message| message.id).step_by(40).collect::<Vec<_>>();
+                gone.into_iter().for_each(|id| data.remove_message(id));
+            };
+            (case, Box::new(evolve))
+        }
+        "workspace" => {
+            let (case, world) = zaia(workspace(25)).await;
+            (case, Box::new(move || evolve_zaia(&mut world.lock().unwrap().data, 7, later)))
+        }
+        api => {
+            let (case, world) = sitegpt(bots(25), if api == "v0" { "v0" } else { "v2" }).await;
+            (case, Box::new(move || evolve_sitegpt(&mut world.lock().unwrap().data, 7, later)))
+        }
+    };
+    blocking(move || {
+        let home = Home::new(&case.config);
+        must_end_well(&run(&home, SYNC, ""));
+        let truth = case.truth();
+        evolve();
+        (case, home, truth)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_pass_that_dies_goes_on_and_counts_as_one_reading() {
+    const FULL: &[&str] = &["sync", "--full"];
+    for kind in ["directory", "workspace", "v0", "v2"] {
+        let (case, before, truth_before) = evolved(kind).await;
+        blocking(move || {
+            let (once, plain) = undisturbed(&case, &before, &[FULL]);
+            let (twice, _) = undisturbed(&case, &before, &[FULL, FULL]);
+            let once_in_a_run = if kind == "directory" { "sweep.counted" } else { "refetch.marked" };
+            for point in ["commit.cursor", once_in_a_run] {
+                let home = twin(&case, &before);
+                let faults = |n: u32| match point {
+                    "sweep.counted" | "refetch.marked" => format!("crash={point}:{}", if n < 3 { 1 } else { 9999 }),
+                    _ => format!("crash={point}:{}", 2 * n),
+                };
+                let (deaths, paid) = cost(&case, || until_it_ends(&case, &home, FULL, &truth_before, faults));
+                assert_alike(&case, &format!("full, {point}"), &home, &once);
+                assert_cheap(&case, &format!("full, {point}"), deaths, plain, paid, IN_FLIGHT);
+                must_end_well(&run(&home, FULL, ""));
+                assert_alike(&case, &format!("full twice, {point}"), &home, &twice);
+            }
+        })
+        .await;
+    }
+}
+
+/// Every process gets seven commits far, which is less than it takes to sweep the threads: only one that does not sweep
+/// them again comes to the messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_die_young_get_through_a_full_pass_together() {
+    let mut data = BdData::new();
+    let (owner, responder) = (data.add_user("Ada", "Quill"), data.add_user("Ben", "Marsh"));
+    for n in 0..550 {
+        let thread = data.add_thread(&owner, &responder, NOW_MS - 1_000_000 + n);
+        data.add_message(&thread, &owner, NOW_MS - 1_000_000 + n, "hello");
+    }
+    let (case, _) = bd(data).await;
+    blocking(move || {
+        let home = Home::new(&case.config);
+        must_end_well(&run(&home, SYNC, ""));
+        let deaths =
+            until_it_ends(&case, &home, &["sync", "--full"], &case.truth(), |_| "crash=commit.done:7".to_owned());
+        assert!((2..10).contains(&deaths), "{deaths}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_that_dies_goes_on() {
+    const ALL: &[&str] = &["backfill"];
+    const SOME: &[&str] = &["backfill", "--since", "2026-01-15", "--until", "2026-02-15"];
+    let cases = [
+        bd(directory()).await.0,
+        zaia(workspace(25)).await.0,
+        sitegpt(bots(25), "v0").await.0,
+        sitegpt(bots(25), "v2").await.0,
+    ];
+    for case in cases {
+        blocking(move || {
+            let empty = Home::new(&case.config);
+            for args in [ALL, SOME] {
+                let (wanted, plain) = undisturbed(&case, &empty, &[args]);
+                let home = Home::new(&case.config);
+                let (deaths, paid) = cost(&case, || {
+                    until_it_ends(&case, &home, args, &case.truth(), |n| format!("crash=commit.done:{}", 2 * n))
+                });
+                assert_alike(&case, "backfill", &home, &wanted);
+                assert_cheap(&case, "backfill", deaths, plain, paid, IN_FLIGHT);
+                assert_eq!(home.number("SELECT count(*) FROM sync_runs WHERE mode <> 'backfill'"), 0);
+            }
+        })
+        .await;
+    }
+}
+
+/// Kills from outside, while requests come in and commits are under way, until a run gets through.
+fn kill_from_outside(case: &Case, seed: u64) -> u32 {
+    let empty = Home::new(&case.config);
+    let (wanted, plain) = undisturbed(case, &empty, &[SYNC]);
+    let truth = case.truth();
+    let home = Home::new(&case.config);
+    let mut rng = Rng::new(seed);
+    let mut deaths = 0;
+    let ((), paid) = cost(case, || {
+        for kill in 1..=6 {
+            // Later and later, so that every run comes further than the one before it.
+            let total = i64::try_from(plain.requests).unwrap();
+            let mut left = total * kill / 9 + rng.between(1, 1 + total / 4);
+            let mut spin = rng.between(0, 60_000);
+            let child = Arc::new(Mutex::new(start(&home, SYNC, "")));
+            let victim = Arc::clone(&child);
+            case.on_request(move || {
+                left -= 1;
+                if left == 0 {
+                    while spin > 0 {
+                        spin -= 1;
+                        std::hint::spin_loop();
+                    }
+                    drop(victim.lock().unwrap().kill());
+                }
+            });
+            let ended = wait(&child);
+            case.on_request(|| ());
+            if let Err(loss) = post_mortem(&home, &truth).and_then(|()| shut(&ended)) {
+                panic!("{}: seed {seed}, kill {kill}: {loss}", case.name);
+            }
+            deaths += u32::from(ended.code.is_none());
+        }
+        must_end_well(&run(&home, SYNC, ""));
+    });
+    assert_alike(case, &format!("killed from outside, seed {seed}"), &home, &wanted);
+    assert_runs(&home, deaths);
+    assert_cheap(case, "killed from outside", deaths + 6, plain, paid, IN_FLIGHT);
+    deaths
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_from_outside_at_any_moment_nothing_is_lost() {
+    let seeds = if long() { 1..=20 } else { 1..=1 };
+    let cases = [
+        bd(directory()).await.0,
+        zaia(workspace(25)).await.0,
+        sitegpt(bots(25), "v0").await.0,
+        sitegpt(bots(25), "v2").await.0,
+    ];
+    let mut deaths = 0;
+    for case in cases {
+        let seeds = seeds.clone();
+        deaths += blocking(move || seeds.map(|seed| kill_from_outside(&case, seed)).sum::<u32>()).await;
+    }
+    println!("{deaths} processes were killed");
+    assert!(deaths >= 10, "{deaths}");
+}
+
+/// The stories above are only worth something if they notice a loss. Here cursors and fetch marks are committed before
+/// their rows: a process that dies between the two loses a page, and both the look at what it left and the comparison
+/// at the end must say so.
+#[tokio::test(flavor = "multi_thread")]
+async fn cursors_ahead_of_their_rows_would_be_noticed() {
+    let cases = [
+        bd(directory()).await.0,
+        zaia(workspace(8)).await.0,
+        sitegpt(bots(8), "v0").await.0,
+        sitegpt(bots(8), "v2").await.0,
+    ];
+    for case in cases {
+        blocking(move || {
+            let empty = Home::new(&case.config);
+            let (wanted, _) = undisturbed(&case, &empty, &[SYNC]);
+            let truth = case.truth();
+            let (mut seen_dead, mut seen_at_the_end) = (0, 0);
+            for n in (3..).step_by(2) {
+                let home = Home::new(&case.config);
+                let died = run(&home, SYNC, &format!("cursors_first,crash=commit.begun:{n}"));
+                seen_dead += u32::from(post_mortem(&home, &truth).is_err());
+                if died.code.is_some() {
+                    break;
+                }
+                must_end_well(&run(&home, SYNC, ""));
+                seen_at_the_end += u32::from(!differences(&contents(&home.db()), &wanted).is_empty());
+            }
+            assert!(seen_dead > 0 && seen_at_the_end > 0, "{}: {seen_dead} and {seen_at_the_end}", case.name);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dying_process_found_out_about_all_conversations_is_acted_upon_by_the_next() {
+    let mut data = workspace(12);
+    data.quirks.hide_threaded = true;
+    let (case, _) = zaia(data).await;
+    blocking(move || {
+        let home = Home::new(&case.config);
+        must_end_well(&run(&home, SYNC, ""));
+        let store = rusqlite::Connection::open(home.db()).unwrap();
+        let learnt = "INSERT INTO facts (source_id, name, value, learned_at_ms) VALUES (1, 'refetch_owed', '1', 0)
+                      ON CONFLICT DO UPDATE SET value = '1'";
+        store.execute(learnt, []).unwrap();
+        drop(store);
+        for commands in [1, 0] {
+            let (ended, paid) = cost(&case, || run(&home, SYNC, ""));
+            must_end_well(&ended);
+            assert_eq!(paid.fetches.min(12), commands * 12, "paid once, and only once");
+        }
+        assert_eq!(home.number("SELECT count(*) FROM facts WHERE name = 'refetch_owed' AND value = '0'"), 1);
+    })
+    .await;
+}
