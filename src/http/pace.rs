@@ -241,7 +241,10 @@ mod tests {
             prop_assert!(matches!(schedule.ask(last), Turn::Wait(at) if at >= until));
             let after = sent(&mut schedule, &[0; 3]);
             prop_assert!(after.iter().all(|at| *at >= until));
-            prop_assert!(most_within(&after, schedule.period) == 1, "no burst after a pause");
+            // A full sliding minute opens in the rhythm in which it was filled; that is not the pause's doing.
+            if before + after.len() <= rpm as usize {
+                prop_assert!(most_within(&after, schedule.period) == 1, "no burst after a pause");
+            }
         }
     }
 

@@ -61,8 +61,18 @@ pub(super) fn is_html(text: &str) -> bool {
     head.starts_with('<') && (head.contains("<html") || !head.starts_with("<?xml"))
 }
 
-/// `message` (Brilliant Directories also sends lists and objects there), else `error.message`, `error` or a code.
+/// `message` (Brilliant Directories also sends lists and objects there), else `error.message`, `error` or a code; with
+/// the code behind it where there are both: a code says what a message leaves open.
 fn stated(json: &Value) -> Option<String> {
+    let said = said(json)?;
+    let code = json.pointer("/error/code").or_else(|| json.get("code")).and_then(Value::as_str).map(str::trim);
+    match code.filter(|code| !code.is_empty() && !said.contains(code)) {
+        Some(code) => Some(format!("{said} ({code})")),
+        None => Some(said),
+    }
+}
+
+fn said(json: &Value) -> Option<String> {
     let error = json.get("error");
     [
         json.get("message"),
@@ -137,7 +147,8 @@ mod tests {
             (r#"{"status":"error","message":"Too many API requests per minute"}"#, "Too many API requests per minute"),
             (r#"{"message":[{"field":1,"why":"bad value"}]}"#, "bad value"),
             (r#"{"message":{"a":null,"b":["wrong column"]}}"#, "wrong column"),
-            (r#"{"message":"","error":{"code":"X","message":"no such bot"}}"#, "no such bot"),
+            (r#"{"message":"","error":{"code":"X","message":"no such bot"}}"#, "no such bot (X)"),
+            (r#"{"message":"Not found","error":{"code":"CHATBOT_NOT_FOUND"}}"#, "Not found (CHATBOT_NOT_FOUND)"),
             (r#"{"ok":false,"error":{"code":"FORBIDDEN"}}"#, "FORBIDDEN"),
             (r#"{"error":"nope"}"#, "nope"),
             (r#"{"success":false}"#, ""),

@@ -44,8 +44,10 @@ impl StoreLock {
     }
 }
 
+/// Beside the file itself, not beside a symbolic link to it: one store under two names has one lock.
 fn lock_path(store: &Path) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
+    let real = std::fs::canonicalize(store).unwrap_or_else(|_| store.to_owned());
+    let mut name = real.into_os_string();
     name.push(".lock");
     PathBuf::from(name)
 }

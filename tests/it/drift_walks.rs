@@ -15,6 +15,7 @@ const LIMIT: u32 = 7;
 /// As the engine has it: a time watermark stays this far behind the pass's start.
 const HOLD_BACK_MS: i64 = 60_000;
 
+#[expect(clippy::disallowed_methods, reason = "how long a test runs is no setting of the program")]
 fn seeds() -> u64 {
     std::env::var("CHATLOOM_DRIFT_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
@@ -31,18 +32,27 @@ enum Rung {
     AnchoredIds,
     AnchoredTimes,
     Windows,
+    /// Without the plain list before them.
+    WindowsAlone,
     Cursor,
 }
 
 impl Rung {
-    const ALL: [Self; 6] =
-        [Self::KeysetIds, Self::Changes, Self::AnchoredIds, Self::AnchoredTimes, Self::Windows, Self::Cursor];
+    const ALL: [Self; 7] = [
+        Self::KeysetIds,
+        Self::Changes,
+        Self::AnchoredIds,
+        Self::AnchoredTimes,
+        Self::Windows,
+        Self::WindowsAlone,
+        Self::Cursor,
+    ];
 
     fn order(self) -> Order {
         match self {
             Self::KeysetIds | Self::AnchoredIds => Order::Id,
             Self::Changes | Self::AnchoredTimes => Order::Time,
-            Self::Windows | Self::Cursor => Order::NewestFirst,
+            Self::Windows | Self::WindowsAlone | Self::Cursor => Order::NewestFirst,
         }
     }
 
@@ -53,6 +63,7 @@ impl Rung {
             Self::AnchoredIds => Walk::Anchored(Anchored::whole(None)),
             Self::AnchoredTimes => Walk::Anchored(Anchored::whole(Some(now))),
             Self::Windows => Walk::Windows(Windows::complete(now)),
+            Self::WindowsAlone => Walk::Windows(Windows::since(0, now)),
             Self::Cursor => Walk::Tokens(Tokens::by_cursor()),
         }
     }
@@ -75,7 +86,7 @@ impl Rung {
                 walk.go_on(Some(time_mark), Some(now));
                 Walk::Anchored(walk)
             }
-            (Self::Windows, _) => Walk::Windows(Windows::since(time_mark, now)),
+            (Self::Windows | Self::WindowsAlone, _) => Walk::Windows(Windows::since(time_mark, now)),
             _ => self.first(now),
         }
     }

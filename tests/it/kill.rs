@@ -14,9 +14,7 @@ use chatloom::sim::sitegpt::SitegptData;
 use chatloom::sim::zaia::ZaiaData;
 
 use crate::harness::{Copy, Home, NOW_MS, demo_worlds};
-use crate::kill_rig::{
-    Case, Ended, IN_FLIGHT, bd, contents, differences, post_mortem, run, sitegpt, start, wait, zaia,
-};
+use crate::kill_rig::{Case, Ended, bd, contents, differences, post_mortem, run, sitegpt, start, wait, zaia};
 
 const SYNC: &[&str] = &["sync"];
 
@@ -116,7 +114,7 @@ fn die_and_go_on(case: &Case, args: &[&str]) {
             cost(case, || until_it_ends(case, &home, args, &case.truth(), |n| format!("crash={point}:{n}")));
         assert!(deaths >= 3, "{}: died {deaths} times at {point}", case.name);
         assert_alike(case, point, &home, &wanted);
-        assert_cheap(case, point, deaths, plain, paid, IN_FLIGHT);
+        assert_cheap(case, point, deaths, plain, paid, case.in_flight);
     }
 }
 
@@ -208,7 +206,7 @@ fn die_everywhere(case: &Case, prepare: &[&[&str]], args: &[&str], stride: u32) 
             return points;
         }
         assert_runs(&home, 1);
-        assert_cheap(case, &what, 1, plain, paid, IN_FLIGHT);
+        assert_cheap(case, &what, 1, plain, paid, case.in_flight);
         points.extend(died.point());
         // The first points, where a store is made, are all tried.
         at += if at < 12 || long() { 1 } else { stride };
@@ -238,6 +236,50 @@ async fn a_first_sync_may_die_at_any_point() {
     {
         assert!(points.contains(point), "{point} is not among {points:?}");
     }
+}
+
+/// Every fail point, where it is first passed.
+const POINTS: &[&str] = &[
+    "open.created",
+    "open.settled",
+    "migrate.begun",
+    "migrate.step",
+    "migrate.marked",
+    "migrate.committed",
+    "run.started",
+    "run.recorded",
+    "run.finished",
+    "fetch.before",
+    "fetch.after",
+    "pass.listed",
+    "pass.fetched",
+    "commit.begun",
+    "commit.rows",
+    "commit.cursor",
+    "commit.complete",
+    "commit.done",
+    "refetch.marked",
+    "sweep.counted",
+    "sweep.ended",
+    "close.checkpoint",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_named_point_is_met_and_survived() {
+    const FULL: &[&str] = &["sync", "--full"];
+    let (case, _) = bd(small_directory()).await;
+    blocking(move || {
+        let (wanted, _) = undisturbed(&case, &Home::new(&case.config), &[FULL]);
+        for point in POINTS {
+            let home = Home::new(&case.config);
+            let died = run(&home, FULL, &format!("crash={point}"));
+            assert_eq!((died.code, died.point().as_deref()), (None, Some(*point)), "{}", died.stderr);
+            post_mortem(&home, &case.truth()).unwrap();
+            must_end_well(&run(&home, FULL, ""));
+            assert_alike(&case, point, &home, &wanted);
+        }
+    })
+    .await;
 }
 
 /// A store that knows an earlier state of the world, which then went on; and that earlier truth.
@@ -290,7 +332,7 @@ async fn a_full_pass_that_dies_goes_on_and_counts_as_one_reading() {
                 };
                 let (deaths, paid) = cost(&case, || until_it_ends(&case, &home, FULL, &truth_before, faults));
                 assert_alike(&case, &format!("full, {point}"), &home, &once);
-                assert_cheap(&case, &format!("full, {point}"), deaths, plain, paid, IN_FLIGHT);
+                assert_cheap(&case, &format!("full, {point}"), deaths, plain, paid, case.in_flight);
                 must_end_well(&run(&home, FULL, ""));
                 assert_alike(&case, &format!("full twice, {point}"), &home, &twice);
             }
@@ -340,7 +382,7 @@ async fn a_backfill_that_dies_goes_on() {
                     until_it_ends(&case, &home, args, &case.truth(), |n| format!("crash=commit.done:{}", 2 * n))
                 });
                 assert_alike(&case, "backfill", &home, &wanted);
-                assert_cheap(&case, "backfill", deaths, plain, paid, IN_FLIGHT);
+                assert_cheap(&case, "backfill", deaths, plain, paid, case.in_flight);
                 assert_eq!(home.number("SELECT count(*) FROM sync_runs WHERE mode <> 'backfill'"), 0);
             }
         })
@@ -385,7 +427,7 @@ fn kill_from_outside(case: &Case, seed: u64) -> u32 {
     });
     assert_alike(case, &format!("killed from outside, seed {seed}"), &home, &wanted);
     assert_runs(&home, deaths);
-    assert_cheap(case, "killed from outside", deaths + 6, plain, paid, IN_FLIGHT);
+    assert_cheap(case, "killed from outside", deaths + 6, plain, paid, case.in_flight);
     deaths
 }
 

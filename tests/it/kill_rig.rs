@@ -2,7 +2,6 @@
 //! text, and a look at what a killed process left behind.
 
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -16,7 +15,7 @@ use rusqlite::Connection;
 use crate::harness::{Copy, Home, source, wanted};
 
 /// Conversation fetches in flight at once, in every case.
-pub(crate) const IN_FLIGHT: usize = 3;
+const IN_FLIGHT: usize = 3;
 
 type Then = Box<dyn FnMut() + Send>;
 
@@ -24,6 +23,7 @@ type Then = Box<dyn FnMut() + Send>;
 pub(crate) struct Ended {
     /// `None`: it was killed.
     pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
@@ -42,6 +42,8 @@ pub(crate) struct Case {
     truth: Box<dyn Fn() -> Copy + Send>,
     count: Box<dyn Fn(&str) -> usize + Send>,
     on_request: Box<dyn Fn(Then) + Send>,
+    /// Requests for conversations that a kill may cost at most: those in flight, times what one conversation takes.
+    pub(crate) in_flight: usize,
     /// Endpoints of which one request (or more) fetches one conversation.
     pub(crate) fetches: &'static [&'static str],
     _sim: Box<dyn std::any::Any + Send>,
@@ -75,6 +77,7 @@ async fn case<D: Site>(
     truth: fn(&D) -> Truth,
     config: impl FnOnce(&str) -> String,
     fetches: &'static [&'static str],
+    in_flight: usize,
 ) -> (Case, Arc<Mutex<World<D>>>) {
     let sim = Sim::start(World::from(data)).await.unwrap();
     let (told, counted, hooked) = (sim.handle(), sim.handle(), sim.handle());
@@ -87,6 +90,7 @@ async fn case<D: Site>(
             let world = counted.lock().unwrap();
             if endpoint.is_empty() { world.requests() } else { world.count(endpoint) }
         }),
+        in_flight,
         on_request: Box::new(move |mut then| hooked.lock().unwrap().on_request(move |_, _| then())),
         fetches,
         _sim: Box::new(sim),
@@ -97,13 +101,14 @@ async fn case<D: Site>(
 /// A directory site.
 pub(crate) async fn bd(data: BdData) -> (Case, Arc<Mutex<World<BdData>>>) {
     let config = |base: &str| source("s", "brilliant_directories", base, "bd-key", "");
-    case("directory", data, BdData::truth, config, &[]).await
+    case("directory", data, BdData::truth, config, &[], 1).await
 }
 
 /// A workspace.
 pub(crate) async fn zaia(data: ZaiaData) -> (Case, Arc<Mutex<World<ZaiaData>>>) {
     let config = |base: &str| source("s", "zaia", base, "zaia-key", &format!("concurrency = {IN_FLIGHT}\n"));
-    case("workspace", data, ZaiaData::truth, config, &["/api/v1/chat-messages"]).await
+    // Twice: a chat with an unknown sender is asked for again with its senders.
+    case("workspace", data, ZaiaData::truth, config, &["/api/v1/chat-messages"], 2 * IN_FLIGHT).await
 }
 
 /// Chatbots, read through `v0` or `v2`.
@@ -112,25 +117,36 @@ pub(crate) async fn sitegpt(data: SitegptData, api: &'static str) -> (Case, Arc<
     let more = format!("api = \"{api}\"\nconcurrency = {IN_FLIGHT}\n");
     let config = |base: &str| source("s", "sitegpt", base, key, &more);
     if api == "v0" {
-        case("bots v0", data, SitegptData::truth, config, &["/api/v0/chatbots/{id}/threads/{id}"]).await
+        case("bots v0", data, SitegptData::truth, config, &["/api/v0/chatbots/{id}/threads/{id}"], IN_FLIGHT).await
     } else {
-        case("bots v2", data, SitegptData::truth, config, &["/api/v2/chatbots/{id}/conversations/{id}/messages"]).await
+        case(
+            "bots v2",
+            data,
+            SitegptData::truth,
+            config,
+            &["/api/v2/chatbots/{id}/conversations/{id}/messages"],
+            IN_FLIGHT,
+        )
+        .await
     }
 }
 
 /// Starts the binary in a folder, without waiting for it.
 pub(crate) fn start(home: &Home, args: &[&str], faults: &str) -> Child {
-    Command::new(assert_cmd::cargo::cargo_bin!("chatloom"))
-        .args(args)
+    let binary = assert_cmd::cargo::cargo_bin!("chatloom");
+    command(home, Command::new(binary).args(args), faults).spawn().unwrap()
+}
+
+/// Sets folder, environment and pipes of a command.
+pub(crate) fn command<'c>(home: &Home, command: &'c mut Command, faults: &str) -> &'c mut Command {
+    command
         .current_dir(home.folder.path())
         .env_clear()
         .env("CHATLOOM_LOG", "chatloom=warn")
         .env("CHATLOOM_FAULTS", faults)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
 }
 
 /// Runs the binary to its end, or to its death.
@@ -141,11 +157,20 @@ pub(crate) fn run(home: &Home, args: &[&str], faults: &str) -> Ended {
 
 /// Waits for a process that others may kill meanwhile.
 pub(crate) fn wait(child: &Mutex<Child>) -> Ended {
-    let pipe = child.lock().unwrap().stderr.take();
-    let mut stderr = Vec::new();
-    pipe.unwrap().read_to_end(&mut stderr).unwrap();
+    let (errors, results) = {
+        let mut child = child.lock().unwrap();
+        (child.stderr.take().unwrap(), child.stdout.take().unwrap())
+    };
+    // What goes to stdout is short and fits the pipe.
+    let read = |mut pipe: Box<dyn std::io::Read>| {
+        let mut text = Vec::new();
+        pipe.read_to_end(&mut text).unwrap();
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let stderr = read(Box::new(errors));
+    let stdout = read(Box::new(results));
     let code = child.lock().unwrap().wait().unwrap().code();
-    Ended { code, stderr: String::from_utf8_lossy(&stderr).into_owned() }
+    Ended { code, stdout, stderr }
 }
 
 /// Columns that tell the same story whenever and in whatever order it was read: no ids of ours, no `rev`, no time of

@@ -4,7 +4,10 @@
 mod again;
 mod cursors;
 mod deletions;
+mod disk;
+mod drift;
 mod drift_list;
+mod drift_moves;
 mod drift_walks;
 mod failures;
 mod harness;

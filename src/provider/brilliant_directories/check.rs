@@ -4,7 +4,7 @@ use super::query;
 use super::stream::{self, List, MESSAGES, THREAD_IDS};
 use super::{BrilliantDirectories, fetch, zone};
 use crate::http::{Disposition, FetchError};
-use crate::provider::Checked;
+use crate::provider::{Checked, Provider as _};
 
 /// Rows asked for to see whether an endpoint answers: the provider's own default.
 const PROBE_ROWS: u32 = 25;
@@ -16,7 +16,7 @@ impl BrilliantDirectories {
         let hopeless = key.as_ref().is_err_and(|error| error.disposition() == Disposition::StopSource);
         let mut lines = vec![Checked {
             what: "key".to_owned(),
-            result: key.map(|_| "accepted".to_owned()).map_err(|error| error.to_string()),
+            result: key.map(|_| "accepted".to_owned()).map_err(|error| self.with_step(&error)),
             optional: false,
         }];
         if hopeless {
@@ -32,7 +32,7 @@ impl BrilliantDirectories {
         lines.push(Checked {
             result: result
                 .map(|_| "members can be named".to_owned())
-                .map_err(|error| format!("members stay without a name: {}", told(&error, &what))),
+                .map_err(|error| format!("members stay without a name: {}", self.told(&error, &what))),
             what,
             optional: true,
         });
@@ -53,7 +53,7 @@ impl BrilliantDirectories {
                 }
             }
             Err(error) if fetch::says_empty(&error, list) => Ok("0 rows".to_owned()),
-            Err(error) => Err(told(&error, &what)),
+            Err(error) => Err(self.told(&error, &what)),
         };
         Checked { what, result, optional: false }
     }
@@ -71,19 +71,64 @@ impl BrilliantDirectories {
         let result = self.site_zone().await;
         Checked {
             what,
-            result: result.map(|name| format!("the site's time zone is {name}")).map_err(|error| error.to_string()),
+            result: result
+                .map(|name| format!("the site's time zone is {name}"))
+                .map_err(|error| self.with_step(&error)),
             optional: false,
         }
     }
+
+    /// The error of a list, with what to allow where it does not already say so.
+    fn told(&self, error: &FetchError, endpoint: &str) -> String {
+        match error {
+            FetchError::NotFound { .. } | FetchError::Rejected { .. } => {
+                format!("{error}; {}", fetch::advice(endpoint))
+            }
+            _ => self.with_step(error),
+        }
+    }
+
+    /// The error, with what to do about it. A refusal of an endpoint says that itself: see `ask`.
+    fn with_step(&self, error: &FetchError) -> String {
+        let step = if matches!(error, FetchError::Forbidden { .. }) { None } else { self.advice(error) };
+        step.map_or_else(|| error.to_string(), |step| format!("{error}; {step}"))
+    }
 }
 
-/// The error, with what to allow where it does not already say so.
-fn told(error: &FetchError, endpoint: &str) -> String {
-    let said = error.to_string();
-    match error {
-        FetchError::NotFound { .. } | FetchError::Rejected { .. } => {
-            format!("{said}; {}", fetch::advice(endpoint))
-        }
-        _ => said,
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::http::{Http, HttpSettings, Pacer};
+    use crate::provider::brilliant_directories::Settings;
+
+    fn site() -> BrilliantDirectories {
+        let settings = HttpSettings {
+            base_url: "http://127.0.0.1:9/".parse().unwrap(),
+            auth_header: "X-Api-Key",
+            auth_value: "made-up-key".into(),
+            timeout: Duration::from_secs(20),
+            max_body_bytes: 10_000,
+        };
+        let http = Http::new(settings, Arc::new(Pacer::new(1_000_000)), Default::default()).unwrap();
+        BrilliantDirectories::new(http, Arc::default(), Settings::default())
+    }
+
+    #[test]
+    fn a_failure_comes_with_the_next_step_and_one_that_says_it_already_does_not_say_it_twice() {
+        let endpoint = || "api/v2/user/get".to_owned();
+        let unreachable =
+            FetchError::Unavailable { endpoint: endpoint(), tries: 5, cause: String::new(), unreachable: true };
+        let refused = FetchError::Unauthorized { endpoint: endpoint(), detail: String::new() };
+        let forbidden = FetchError::Forbidden { endpoint: endpoint(), detail: "allow it".to_owned() };
+        let site = site();
+        let both = |error: &FetchError| [site.with_step(error), site.told(error, "user/get")];
+        assert!(both(&unreachable).iter().all(|said| said.ends_with("; check base_url and this machine's network")));
+        assert!(both(&refused).iter().all(|said| said.contains("Developer Hub")));
+        assert!(both(&forbidden).iter().all(|said| said.matches("allow").count() == 1));
+        let missing = FetchError::NotFound { endpoint: endpoint(), status: 404, detail: String::new() };
+        assert!(site.told(&missing, "user/get").contains("allow `user/get`"));
     }
 }

@@ -72,6 +72,7 @@ fn advice(api: Api, error: &FetchError) -> Option<&'static str> {
         (Api::V2, FetchError::Forbidden { .. }) => {
             Some("the token needs the scopes chatbots:read and conversations:read, and must not leave this chatbot out")
         }
+        (_, FetchError::Unavailable { unreachable: true, .. }) => Some("check base_url and this machine's network"),
         (_, FetchError::NotFound { .. }) => Some("check the ids in `chatbots`, and `base_url`"),
         _ => None,
     }
@@ -88,5 +89,20 @@ mod tests {
         assert!(advice(Api::V2, &error).unwrap().contains("90 days"));
         let error = FetchError::Forbidden { endpoint: "api/v2/chatbots".to_owned(), detail: String::new() };
         assert!(advice(Api::V2, &error).unwrap().contains("conversations:read"));
+    }
+
+    #[test]
+    fn a_host_that_is_not_reached_is_told_apart_from_one_that_fails() {
+        let failed = |unreachable| FetchError::Unavailable {
+            endpoint: "api/v0/chatbots".to_owned(),
+            tries: 5,
+            cause: String::new(),
+            unreachable,
+        };
+        for api in [Api::V0, Api::V2] {
+            let said = advice(api, &failed(true)).unwrap();
+            assert!(said.contains("base_url") && said.contains("network"), "{said}");
+            assert_eq!(advice(api, &failed(false)), None);
+        }
     }
 }

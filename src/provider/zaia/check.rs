@@ -75,6 +75,7 @@ fn next_step(error: &FetchError) -> Option<&'static str> {
         FetchError::NotFound { .. } => {
             Some("see that base_url is the address of the API (https://api.endless.zaia.app)")
         }
+        FetchError::Unavailable { unreachable: true, .. } => Some("check base_url and this machine's network"),
         FetchError::Rejected { .. }
         | FetchError::Redirected { .. }
         | FetchError::Deferred { .. }
@@ -94,5 +95,18 @@ mod tests {
         let error = FetchError::Unauthorized { endpoint: "/api/v1/chats".to_owned(), detail: String::new() };
         let said = said(Err(&error), "fine").unwrap_err();
         assert!(said.contains("api keys section") && said.contains("auth_prefix"), "{said}");
+    }
+
+    #[test]
+    fn a_host_that_is_not_reached_is_told_apart_from_one_that_fails() {
+        let failed = |unreachable| FetchError::Unavailable {
+            endpoint: "/api/v1/chats".to_owned(),
+            tries: 5,
+            cause: String::new(),
+            unreachable,
+        };
+        let step = next_step(&failed(true)).unwrap();
+        assert!(step.contains("base_url") && step.contains("network"), "{step}");
+        assert_eq!(next_step(&failed(false)), None);
     }
 }

@@ -6,8 +6,10 @@ use super::anchored::Anchored;
 use super::{Broken, ends_here, keys};
 use crate::provider::{Ask, Page};
 
-/// A walk along a modification time, from a time on. Several rows may share one time, so bounds are inclusive, and a
-/// page that is all one time is continued by the server's tokens. Those are positions, so their seams are proven.
+/// A walk along a modification time, from a time on.
+///
+/// Several rows may share one time, so bounds are inclusive, and a page that is all one time is continued by the
+/// server's tokens. Those are positions, so their seams are proven.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Changes {
     from: i64,

@@ -123,7 +123,8 @@ impl Windows {
         }
         self.plain = None;
         // A list of one page was seen in one look: there is nothing left to prove.
-        if !(first && whole) && !self.plain_only {
+        let one_look = first && whole;
+        if !one_look && !self.plain_only {
             self.pending = self.cover(limit);
         }
     }
