@@ -1,4 +1,5 @@
 //! The file and the disk under it: full, failing, unwritable, replaced, or shared with readers and a second writer.
+#![cfg(debug_assertions)]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;

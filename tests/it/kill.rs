@@ -2,6 +2,7 @@
 //!
 //! Every story compares the whole store with one that was read undisturbed, and looks at what each dead process left.
 //! `CHATLOOM_TEST_LONG=1` kills at every single point instead of at a sample.
+#![cfg(debug_assertions)]
 #![expect(clippy::print_stdout, reason = "what deaths cost is worth a look: --nocapture")]
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! What the kill stories share: a source to read, the binary run with faults, the whole of a store as comparable
 //! text, and a look at what a killed process left behind.
+#![cfg(debug_assertions)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
