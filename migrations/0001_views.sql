@@ -108,7 +108,7 @@ CREATE VIEW v_sources AS
 SELECT
   s.name AS source,
   s.provider AS provider,
-  (SELECT r.status FROM sync_runs AS r WHERE r.source_id = s.id ORDER BY r.id DESC LIMIT 1) AS last_run_status,
+  (SELECT r.status FROM sync_runs AS r WHERE r.source_id = s.id AND r.mode <> 'retry' ORDER BY r.id DESC LIMIT 1) AS last_run_status,
   ok.finished_at AS last_success_at,
   round((julianday('now') - 2440587.5) * 86400.0 - ok.finished_at_ms / 1000.0, 3) AS lag_seconds,
   (SELECT count(*) FROM conversations AS c WHERE c.source_id = s.id AND c.deleted_at_ms IS NULL) AS conversations,
@@ -119,4 +119,4 @@ SELECT
   (SELECT count(*) FROM dead_letters AS d WHERE d.source_id = s.id AND d.resolved_at_ms IS NULL) AS dead_letters
 FROM sources AS s
 LEFT JOIN sync_runs AS ok ON ok.id = (
-  SELECT r.id FROM sync_runs AS r WHERE r.source_id = s.id AND r.status = 'ok' ORDER BY r.id DESC LIMIT 1);
+  SELECT r.id FROM sync_runs AS r WHERE r.source_id = s.id AND r.status = 'ok' AND r.mode <> 'retry' ORDER BY r.id DESC LIMIT 1);

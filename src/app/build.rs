@@ -63,6 +63,16 @@ pub fn build_sources(
     sources
 }
 
+/// Makes a source that is never asked anything: its adapter only normalises what is stored. It needs no key.
+///
+/// # Errors
+/// The TLS set-up of this machine is unusable.
+pub(super) fn build_offline(source: &SourceConfig, facts: BTreeMap<String, String>) -> Result<Arc<Source>, BuildError> {
+    let problem = |problem| BuildError { name: source.name.clone(), provider: source.kind().as_str(), problem };
+    let (http, facts) = (Http::offline().map_err(problem)?, Arc::new(Facts::new(facts)));
+    Ok(assemble(source, http, facts))
+}
+
 fn build(
     source: &SourceConfig,
     pacer: Arc<Pacer>,
@@ -84,15 +94,18 @@ fn build(
     };
     let problem = |problem| BuildError { name: source.name.clone(), provider: source.kind().as_str(), problem };
     let http = Http::new(settings, pacer, cancel).map_err(problem)?;
-    let provider = provider(source, http.clone(), Arc::clone(&facts));
-    Ok(Arc::new(Source {
+    Ok(assemble(source, http, facts))
+}
+
+fn assemble(source: &SourceConfig, http: Http, facts: Arc<Facts>) -> Arc<Source> {
+    Arc::new(Source {
         name: source.name.clone(),
         base_url: source.base_url.to_string(),
-        provider,
+        provider: provider(source, http.clone(), Arc::clone(&facts)),
         facts,
         http,
         concurrency: usize::try_from(source.concurrency).unwrap_or(1),
-    }))
+    })
 }
 
 /// The one place that knows every provider.

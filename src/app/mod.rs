@@ -2,8 +2,12 @@
 
 mod build;
 mod range;
+mod retry;
 mod sync;
+mod verify;
 
 pub use build::{BuildError, build_sources, clock};
 pub use range::{Range, RangeError};
+pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};
+pub use verify::{SourceGaps, VerifyReport, verify};

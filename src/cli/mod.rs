@@ -10,11 +10,14 @@ mod init;
 mod logging;
 mod output;
 mod progress;
+mod rename;
+mod retry;
 mod show;
 mod signals;
 mod status;
 mod sync;
 mod table;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +47,12 @@ enum Command {
     Sync(sync::Args),
     /// Bring the history once, with progress; interrupted, the same command goes on where it stopped
     Backfill(backfill::Args),
+    /// Check the file, and compare what it holds with what the providers count
+    Verify(verify::Args),
+    /// Try dead letters again from what is stored, without any request; with --all every record
+    Retry(retry::Args),
+    /// Let a source go on under another name
+    Rename(rename::Args),
     /// Show the state of every source and stream
     Status(status::Args),
     /// Print one conversation
@@ -123,6 +132,21 @@ async fn run(args: Args) -> Exit {
             Ok(config) => backfill::run(backfill, &config).await,
             Err(exit) => exit,
         },
+        Command::Verify(verify) => {
+            let config = args.config.as_deref();
+            match if verify.offline { load_without_keys(config) } else { load(config) } {
+                Ok(config) => verify::run(verify, &config).await,
+                Err(exit) => exit,
+            }
+        }
+        Command::Retry(retry) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => retry::run(retry, &config).await,
+            Err(exit) => exit,
+        },
+        Command::Rename(rename) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => rename::run(&rename, &config).await,
+            Err(exit) => exit,
+        },
         Command::Status(status) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => status::run(&status, &config),
             Err(exit) => exit,
@@ -150,24 +174,26 @@ fn load_without_keys(explicit: Option<&std::path::Path>) -> Result<Config, Exit>
     })
 }
 
-/// The enabled sources, or those named by `--source`.
-fn chosen<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c SourceConfig>, Exit> {
+/// The configured sources, or those named by `--source`, disabled ones included.
+fn named<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c SourceConfig>, Exit> {
     for name in names {
-        let Some(source) = config.sources.iter().find(|source| source.name == *name) else {
+        if !config.sources.iter().any(|source| source.name == *name) {
             let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
             output::complain(&format!("no source is called `{name}`; the configuration has: {}", known.join(", ")));
             return Err(Exit::Usage);
-        };
-        if !source.enabled {
-            output::complain(&format!("source `{name}` is disabled; set enabled = true to read it"));
-            return Err(Exit::Usage);
         }
     }
-    let sources: Vec<&SourceConfig> = config
-        .sources
-        .iter()
-        .filter(|source| source.enabled && (names.is_empty() || names.contains(&source.name)))
-        .collect();
+    Ok(config.sources.iter().filter(|source| names.is_empty() || names.contains(&source.name)).collect())
+}
+
+/// The enabled sources, or those named by `--source`.
+fn chosen<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c SourceConfig>, Exit> {
+    let mut sources = named(config, names)?;
+    if let Some(source) = sources.iter().find(|source| !source.enabled && !names.is_empty()) {
+        output::complain(&format!("source `{}` is disabled; set enabled = true to read it", source.name));
+        return Err(Exit::Usage);
+    }
+    sources.retain(|source| source.enabled);
     if sources.is_empty() {
         output::complain(
             "no source is configured; add a [[sources]] table to the configuration (`chatloom init` shows how)",

@@ -1,5 +1,7 @@
 //! `chatloom status`.
 
+use std::collections::BTreeMap;
+
 use super::Exit;
 use super::output::{self, tame_line};
 use super::table::{Side, columns, hang, moment, span};
@@ -80,6 +82,7 @@ fn never(source: &Configured) -> SourceStatus {
         conversations: 0,
         messages: 0,
         incomplete: 0,
+        incomplete_reasons: BTreeMap::new(),
         dead_letters: 0,
         error: None,
         streams: Vec::new(),
@@ -111,6 +114,11 @@ fn told(report: &StatusReport) -> Vec<String> {
         lines.extend([row, format!("  {}", source.provider)]);
         if let Some(error) = &source.error {
             lines.extend(hang(&format!("error: {}", tame_line(error)), "  ", WIDTH));
+        }
+        if !source.incomplete_reasons.is_empty() {
+            let reasons = source.incomplete_reasons.iter();
+            let reasons: Vec<String> = reasons.map(|(reason, count)| format!("{count} {reason}")).collect();
+            lines.extend(hang(&format!("incomplete: {}", tame_line(&reasons.join(", "))), "  ", WIDTH));
         }
         for (shown, line) in source.streams.iter().zip(&mut streams) {
             lines.push(format!("    {line}"));
@@ -241,7 +249,8 @@ mod tests {
         };
         let bots = SourceStatus {
             state: "failing",
-            incomplete: 1,
+            incomplete: 4,
+            incomplete_reasons: BTreeMap::from([("forbidden".to_owned(), 3), ("limit".to_owned(), 1)]),
             error: Some("source bots: api/v0/chatbots: the provider refused the key (401); the v0 key is shown in the dashboard".to_owned()),
             streams: vec![StreamStatus {
                 scope: "36162".to_owned(),
@@ -259,10 +268,11 @@ directory  ok       2026-03-01 09:00:00, 12 s ago             10      1055      
     messages       keyset       up to 55
     threads        keyset       up to 2026-03-01 08:59:48  lookback 2 h
 
-bots       failing  never                                      0         0           1             0
+bots       failing  never                                      0         0           4             0
   zaia
   error: source bots: api/v0/chatbots: the provider refused the key (401); the v0 key is shown in
   the dashboard
+  incomplete: 3 forbidden, 1 limit
     threads 36162  best_effort
         the page number is ignored
 

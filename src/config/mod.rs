@@ -38,3 +38,4 @@ pub use problem::{Problem, Problems};
 pub use settings::{
     Config, HttpListen, KeyOrigin, Pagination, ProviderSettings, Reporting, Schedule, SitegptApi, SourceConfig,
 };
+pub use source::is_source_name;

@@ -52,6 +52,16 @@ fn defaults(kind: ProviderKind) -> Defaults {
     }
 }
 
+/// Whether a text may be the name of a source: `[a-z0-9_-]+`.
+#[must_use]
+pub fn is_source_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(fits_a_name)
+}
+
+fn fits_a_name(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-'
+}
+
 /// One source being checked: where it stands, and where its problems go.
 struct Checker<'a> {
     at: usize,
@@ -135,12 +145,11 @@ impl Checker<'_> {
             self.missing("name", Complaint::new("is missing").suggest("every source needs a name of its own"));
             return None;
         };
-        let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-        if !written.is_empty() && written.chars().all(fine) {
+        if is_source_name(written) {
             return Some(written.to_owned());
         }
         let mended: String =
-            written.to_ascii_lowercase().chars().take(60).map(|c| if fine(c) { c } else { '-' }).collect();
+            written.to_ascii_lowercase().chars().take(60).map(|c| if fits_a_name(c) { c } else { '-' }).collect();
         let complaint = Complaint::new(format!("{} must be small letters, digits, - and _ only", shown(written)));
         let complaint = if mended.chars().any(|c| c != '-') {
             complaint.suggest(format!("for example {mended:?}"))

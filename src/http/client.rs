@@ -68,6 +68,24 @@ impl Http {
         Self::with_policy(settings, pacer, cancel, Policy::default())
     }
 
+    /// A client that sends nothing: every question ends with [`FetchError::Cancelled`]. For adapters that only
+    /// normalise what is stored.
+    ///
+    /// # Errors
+    /// The TLS set-up of this machine is unusable.
+    pub fn offline() -> Result<Self, String> {
+        let settings = HttpSettings {
+            base_url: Url::parse("https://offline.invalid").map_err(|error| error.to_string())?,
+            auth_header: "authorization",
+            auth_value: SecretString::from("none"),
+            timeout: Duration::from_secs(1),
+            max_body_bytes: 1,
+        };
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        Self::new(settings, Arc::new(Pacer::new(1)), cancel)
+    }
+
     pub(super) fn with_policy(
         settings: HttpSettings,
         pacer: Arc<Pacer>,

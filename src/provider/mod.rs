@@ -24,11 +24,27 @@ pub trait Provider: Send + Sync {
     /// Which provider this is.
     fn kind(&self) -> ProviderKind;
 
-    /// Learns what a pass needs to know first (a site's time zone). What was learnt is kept in [`Facts`].
+    /// Learns what a pass needs to know first (a site's time zone). What was learnt is kept in [`Facts`]; a full pass
+    /// looks whether it still holds.
     ///
     /// # Errors
     /// Without it nothing can be read: the whole source stops, saying what to do.
-    async fn prepare(&self) -> Result<(), FetchError>;
+    async fn prepare(&self, _pass: &Pass) -> Result<(), FetchError> {
+        Ok(())
+    }
+
+    /// Whether [`Provider::normalise`] has all that it rests on, without anything being asked for.
+    fn is_prepared(&self) -> bool {
+        true
+    }
+
+    /// How many records the provider says its lists hold, for `chatloom verify`. Nothing where it does not count.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    async fn count(&self) -> Result<Vec<Counted>, FetchError> {
+        Ok(Vec::new())
+    }
 
     /// The feeds of a pass, in the order in which they are read.
     fn plan(&self, pass: &Pass) -> Vec<Feed>;
@@ -96,6 +112,15 @@ pub struct Checked {
     pub result: Result<String, String>,
     /// Whether syncing works without it.
     pub optional: bool,
+}
+
+/// A count by the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// The stream that the records are kept under.
+    pub stream: &'static str,
+    /// How many of them its list holds, deleted ones that it still lists included.
+    pub total: u64,
 }
 
 /// What kind of pass is made.

@@ -1,5 +1,6 @@
 //! What is committed together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::model::{RawRecord, Reject, Row, StreamKey};
@@ -35,6 +36,8 @@ pub struct Batch {
     pub stretch: Option<Stretch>,
     /// A sweep begins or ends with this batch.
     pub sweep: Option<SweepPoint>,
+    /// A channel that the key may not read any more, or may read again.
+    pub access: Option<Access>,
     /// Make every conversation of the source stale.
     pub refetch_all: bool,
     /// Participants that were looked up in vain.
@@ -49,10 +52,11 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Record {
     /// The stream its raw form is kept under.
-    pub stream: &'static str,
+    pub stream: Cow<'static, str>,
     pub raw: RawRecord,
     pub outcome: Result<Vec<Row>, Reject>,
-    /// Apply the rows even if the raw record is the one already stored (after the normaliser changed).
+    /// The raw record comes from the store and was only normalised anew: rows are compared column by column, and a
+    /// difference is no doing of the provider's (no revision, no deletion taken back, nothing to fetch).
     pub again: bool,
 }
 
@@ -87,6 +91,15 @@ pub struct Stretch {
     pub after: Option<i64>,
     /// … up to this one (`None`: to the end).
     pub up_to: Option<i64>,
+}
+
+/// What became of a key's access to a channel, named by its external id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// The provider refuses it: its conversations may miss messages from now on.
+    Forbidden(String),
+    /// It was read: its conversations are what they were before, those that changed meanwhile to be fetched.
+    Open(String),
 }
 
 /// Where a sweep along numeric ids begins and ends.

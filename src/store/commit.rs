@@ -24,6 +24,8 @@ pub(super) struct Tx<'c> {
     pub(super) roles: HashMap<i64, Roles>,
     /// The conversation or message that the record under way made.
     pub(super) made: Option<i64>,
+    /// The record under way comes from the store: see [`Record::again`].
+    pub(super) again: bool,
     /// Newest message time per conversation touched.
     pub(super) newest: HashMap<i64, i64>,
 }
@@ -71,6 +73,7 @@ pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, Store
         channels: HashMap::new(),
         roles: HashMap::new(),
         made: None,
+        again: false,
         newest: HashMap::new(),
     };
     tx.apply(batch).map_err(StoreError::sql(doing))?;
@@ -135,6 +138,9 @@ impl Tx<'_> {
         if let Some(mark) = &batch.fetched {
             self.fetched(mark)?;
         }
+        if let Some(access) = &batch.access {
+            self.access(access)?;
+        }
         if let Some(conversation) = &batch.fetch_failed {
             self.conn
                 .prepare_cached(
@@ -187,7 +193,7 @@ impl Tx<'_> {
         };
         let state = self.raw_state(record)?;
         if record.again || state.as_ref().is_none_or(|state| !state.same) {
-            self.made = None;
+            (self.made, self.again) = (None, record.again);
             for row in rows {
                 match row {
                     Row::Channel(row) => self.channel(row)?,
@@ -197,8 +203,10 @@ impl Tx<'_> {
                     Row::Message(row) => self.message(row)?,
                 }
             }
-            if let Some(state) = &state {
-                self.keep_raw(record, state, self.made)?;
+            match &state {
+                Some(state) if record.again => self.point_raw(state, self.made)?,
+                Some(state) => self.keep_raw(record, state, self.made)?,
+                None => {}
             }
             self.resolve_letters(record)?;
         } else {

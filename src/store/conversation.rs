@@ -115,12 +115,15 @@ impl Tx<'_> {
             return Ok(());
         }
         // A fetched conversation that was gone and is listed again is fetched again: only that proves it is back.
-        let back = before.deleted_reason.as_deref().is_some_and(|reason| reason != "provider")
+        let back = !self.again
+            && before.deleted_reason.as_deref().is_some_and(|reason| reason != "provider")
             && row.fingerprint.is_some()
             && row.deleted_at_ms == Patch::Clear;
+        // A record from the store announces nothing about a conversation that a list announced before.
+        let listed = bookkeeping.list_fingerprint.filter(|_| self.again);
         let kept = Bookkeeping {
             version: row.version.or(bookkeeping.version),
-            list_fingerprint: row.fingerprint.or(bookkeeping.list_fingerprint).or(row.first_fingerprint),
+            list_fingerprint: listed.or(row.fingerprint).or(bookkeeping.list_fingerprint).or(row.first_fingerprint),
             fetched_fingerprint: if back { None } else { bookkeeping.fetched_fingerprint },
         };
         let after = self.merge(row, stored.as_ref(), &kept, back)?;
@@ -184,8 +187,12 @@ impl Tx<'_> {
             None => None,
         };
         let announced = row.fingerprint.is_some() || (row.first_fingerprint.is_some() && stored.is_none());
-        let stale = !back && announced && kept.list_fingerprint != kept.fetched_fingerprint;
+        let known = self.again && stored.is_some_and(|stored| stored.bookkeeping.list_fingerprint.is_some());
+        let stale = !back && !known && announced && kept.list_fingerprint != kept.fetched_fingerprint;
+        let inferred = before.deleted_reason.as_deref().is_some_and(|reason| reason != "provider");
         let (deleted, deleted_reason) = match row.deleted_at_ms {
+            // What is missing from the provider's lists is not back because its old record was read again.
+            _ if self.again && inferred => (before.deleted, before.deleted_reason),
             Patch::Set(at) => (Some(at), Some("provider".to_owned())),
             Patch::Clear if !back => (None, None),
             Patch::Clear | Patch::Keep => (before.deleted, before.deleted_reason),

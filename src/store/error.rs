@@ -37,6 +37,14 @@ pub enum StoreError {
         "the store holds `{name}` as a {stored} source, the configuration says {configured}; give the new source another name"
     )]
     ProviderChanged { name: String, stored: String, configured: String },
+    /// A source that was named is not in the store.
+    #[error("the store has no source `{name}`; it has: {known}")]
+    NoSuchSource { name: String, known: String },
+    /// A source's new name is another source's.
+    #[error(
+        "the store already has a source `{name}`, with {conversations} conversations; two histories are never mixed: choose another name"
+    )]
+    NameTaken { name: String, conversations: i64 },
     /// SQLite said no.
     #[error("{doing}: {source}")]
     Sql { doing: &'static str, source: rusqlite::Error },

@@ -45,11 +45,11 @@ impl Tx<'_> {
     /// Applies a message: inserted if new, ignored if the same or older, else updated with what it said before kept.
     pub(super) fn message(&mut self, row: &MessageRow) -> rusqlite::Result<()> {
         let conversation = self.conversation_id(&row.conversation)?;
-        if let Some(sent) = row.sent_at_ms {
+        let stored = self.stored_message(conversation, &row.external_id)?;
+        if let Some(sent) = row.sent_at_ms.filter(|_| !self.again || stored.is_none()) {
             let newest = self.newest.entry(conversation).or_insert(sent);
             *newest = (*newest).max(sent);
         }
-        let stored = self.stored_message(conversation, &row.external_id)?;
         let hash = row.content_hash();
         self.made = stored.as_ref().map(|stored| stored.id);
         match stored {
@@ -58,6 +58,7 @@ impl Tx<'_> {
                 self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
                 Ok(())
             }
+            Some(before) if self.again => self.message_again(conversation, row, hash, before.id, before.rev),
             Some(before) if before.content_hash == hash && !before.deleted => {
                 self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
                 Ok(())
@@ -87,7 +88,11 @@ impl Tx<'_> {
     }
 
     /// Author id, author kind and the rule by which the kind was found.
-    fn author(&mut self, conversation: i64, row: &MessageRow) -> rusqlite::Result<(Option<i64>, AuthorKind, i64)> {
+    pub(super) fn author(
+        &mut self,
+        conversation: i64,
+        row: &MessageRow,
+    ) -> rusqlite::Result<(Option<i64>, AuthorKind, i64)> {
         let author = row.author.as_deref().map(|external_id| self.participant_id(external_id)).transpose()?;
         if let Some(kind) = row.author_kind {
             if kind == AuthorKind::Contact && author.is_none() {
@@ -236,7 +241,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn parts(&self, id: i64, row: &MessageRow) -> rusqlite::Result<()> {
+    pub(super) fn parts(&self, id: i64, row: &MessageRow) -> rusqlite::Result<()> {
         for (ordinal, citation) in (0_i64..).zip(&row.citations) {
             self.conn
                 .prepare_cached("INSERT INTO citations (message_id, ordinal, url, title) VALUES (?1, ?2, ?3, ?4)")?

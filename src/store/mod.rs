@@ -6,35 +6,42 @@
 //! To change the schema: add `migrations/NNNN_*.sql` with the next number, list it in `schema.rs`, and never touch a
 //! released file. SQL stands beside the method that owns it; tables and views stand in `migrations/` only.
 
+mod access;
 mod batch;
 mod commit;
 mod conversation;
 mod directory;
 mod error;
 pub mod failpoint;
+mod journal;
 mod letters;
 mod lock;
 mod message;
 mod open;
 mod query;
 mod raw;
+mod renew;
+mod replay;
 mod run;
 mod schema;
 mod status;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod wal;
 mod work;
 mod writer;
 
-pub use batch::{Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
+pub use batch::{Access, Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
 pub use error::StoreError;
 pub use lock::StoreLock;
 pub use open::open_reader;
 pub use query::{ConversationHead, Line, TranscriptError, find_conversation, transcript};
+pub use replay::{Replay, Replayed};
 pub use run::{RunMode, RunStatus, SourceRow};
 pub use schema::SCHEMA_VERSION;
 pub use status::{Configured, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
+pub use verify::{Gap, integrity, kept, known_gaps, source_names};
 pub use work::{StaleConversation, UnknownIds};
 pub use writer::{Store, WriterThread};

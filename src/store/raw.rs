@@ -1,6 +1,9 @@
 //! Raw records: the newest JSON of each, and the cheap test whether one changed.
 
+use std::io::Read as _;
+
 use rusqlite::{OptionalExtension as _, params};
+use serde_json::value::RawValue;
 
 use super::batch::Record;
 use super::commit::Tx;
@@ -70,6 +73,32 @@ impl Tx<'_> {
         };
         Ok(())
     }
+
+    /// Notes which row a stored raw record makes: a row that was made anew has another id.
+    pub(super) fn point_raw(&self, state: &RawState, row_id: Option<i64>) -> rusqlite::Result<()> {
+        if let (Some(id), Some(row_id)) = (state.id, row_id) {
+            self.conn
+                .prepare_cached("UPDATE raw_records SET row_id = ?2 WHERE id = ?1 AND row_id IS NOT ?2")?
+                .execute([id, row_id])?;
+        }
+        Ok(())
+    }
+}
+
+/// Cap on a stored body, unpacked: answers are capped at a fraction of it.
+const LARGEST_BODY: u64 = 256 * 1024 * 1024;
+
+/// The JSON text of a stored body. `None` where it cannot be read back.
+pub(super) fn unpack(codec: &str, body: Vec<u8>) -> Option<Box<RawValue>> {
+    let bytes = if codec == "zstd" {
+        let mut unpacked = Vec::new();
+        let decoder = zstd::stream::read::Decoder::new(body.as_slice()).ok()?;
+        decoder.take(LARGEST_BODY).read_to_end(&mut unpacked).ok()?;
+        unpacked
+    } else {
+        body
+    };
+    RawValue::from_string(String::from_utf8(bytes).ok()?).ok()
 }
 
 fn compress(json: &str) -> (&'static str, Vec<u8>) {
@@ -80,4 +109,19 @@ fn compress(json: &str) -> (&'static str, Vec<u8>) {
         return ("zstd", packed);
     }
     ("json", json.as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compress, unpack};
+
+    #[test]
+    fn what_is_kept_can_be_read_back() {
+        for text in ["{}".to_owned(), format!("{{\"a\":\"{}\"}}", "é".repeat(500))] {
+            let (codec, body) = compress(&text);
+            assert_eq!(unpack(codec, body).unwrap().get(), text);
+        }
+        assert!(unpack("zstd", b"{}".to_vec()).is_none());
+        assert!(unpack("json", b"{\xff".to_vec()).is_none());
+    }
 }

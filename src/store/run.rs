@@ -14,6 +14,8 @@ pub struct SourceRow {
     pub id: i64,
     /// Whether a pass ever reached the end of every stream.
     pub first_pass_done: bool,
+    /// The time zone that its rows are computed in, where the provider has one.
+    pub timezone: Option<String>,
 }
 
 /// What a run was for: `sync_runs.mode`.
@@ -59,7 +61,8 @@ impl RunStatus {
     }
 }
 
-/// Finds or makes a source by name. Its provider never changes: ids of two providers do not mix.
+/// Finds or makes a source by name. Its provider never changes: ids of two providers do not mix. A time zone is taken
+/// only where none is in force yet: to change one, all rows have to be computed anew (see `replay`).
 pub(super) fn source(
     conn: &Connection,
     name: &str,
@@ -67,29 +70,62 @@ pub(super) fn source(
     base_url: &str,
     timezone: Option<&str>,
 ) -> rusqlite::Result<Result<SourceRow, String>> {
-    let found: Option<(i64, String, bool)> = conn
-        .query_row("SELECT id, provider, first_pass_at_ms IS NOT NULL FROM sources WHERE name = ?1", [name], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
+    let found: Option<(String, SourceRow)> = conn
+        .query_row(
+            "SELECT provider, id, first_pass_at_ms IS NOT NULL, coalesce(timezone, ?2) FROM sources WHERE name = ?1",
+            params![name, timezone],
+            |row| Ok((row.get(0)?, SourceRow { id: row.get(1)?, first_pass_done: row.get(2)?, timezone: row.get(3)? })),
+        )
         .optional()?;
     match found {
-        Some((_, stored, _)) if stored != provider.as_str() => Ok(Err(stored)),
-        Some((id, _, first_pass_done)) => {
+        Some((stored, _)) if stored != provider.as_str() => Ok(Err(stored)),
+        Some((_, row)) => {
             conn.execute(
-                "UPDATE sources SET base_url = ?2, timezone = coalesce(?3, timezone)
-                 WHERE id = ?1 AND (base_url <> ?2 OR timezone IS NOT coalesce(?3, timezone))",
-                params![id, base_url, timezone],
+                "UPDATE sources SET base_url = ?2, timezone = ?3
+                 WHERE id = ?1 AND (base_url <> ?2 OR timezone IS NOT ?3)",
+                params![row.id, base_url, row.timezone],
             )?;
-            Ok(Ok(SourceRow { id, first_pass_done }))
+            Ok(Ok(row))
         }
         None => {
             conn.execute(
                 "INSERT INTO sources (name, provider, base_url, timezone) VALUES (?1, ?2, ?3, ?4)",
                 params![name, provider.as_str(), base_url, timezone],
             )?;
-            Ok(Ok(SourceRow { id: conn.last_insert_rowid(), first_pass_done: false }))
+            let id = conn.last_insert_rowid();
+            Ok(Ok(SourceRow { id, first_pass_done: false, timezone: timezone.map(str::to_owned) }))
         }
     }
+}
+
+/// The id of a source that the store has.
+pub(super) fn known(conn: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    conn.query_row("SELECT id FROM sources WHERE name = ?1", [name], |row| row.get(0)).optional()
+}
+
+/// Why a source was not renamed.
+pub(super) enum NotRenamed {
+    /// The store has only these.
+    Unknown(Vec<String>),
+    /// The new name belongs to another source, of so many conversations.
+    Taken(i64),
+}
+
+/// Renames a source.
+pub(super) fn rename(conn: &Connection, old: &str, new: &str) -> rusqlite::Result<Option<NotRenamed>> {
+    if known(conn, old)?.is_none() {
+        let names = conn
+            .prepare("SELECT name FROM sources ORDER BY name")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        return Ok(Some(NotRenamed::Unknown(names)));
+    }
+    if let Some(taken) = known(conn, new)? {
+        let count = "SELECT count(*) FROM conversations WHERE source_id = ?1";
+        return conn.query_row(count, [taken], |row| row.get(0)).map(|count| Some(NotRenamed::Taken(count)));
+    }
+    conn.execute("UPDATE sources SET name = ?2 WHERE name = ?1", [old, new])?;
+    Ok(None)
 }
 
 /// Runs that a killed process left behind are over.
@@ -106,7 +142,7 @@ pub(super) fn close_abandoned(conn: &Connection, now_ms: i64) -> rusqlite::Resul
 pub(super) fn was_cut_short(conn: &Connection, source_id: i64) -> rusqlite::Result<bool> {
     conn.query_row(
         "SELECT coalesce((SELECT status NOT IN ('ok', 'partial') FROM sync_runs WHERE source_id = ?1
-         ORDER BY id DESC LIMIT 1), 0)",
+         AND mode <> 'retry' ORDER BY id DESC LIMIT 1), 0)",
         [source_id],
         |row| row.get(0),
     )

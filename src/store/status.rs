@@ -1,5 +1,7 @@
 //! What `chatloom status` tells, read from the store alone.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 
@@ -32,6 +34,9 @@ pub struct SourceStatus {
     pub conversations: i64,
     pub messages: i64,
     pub incomplete: i64,
+    /// How many of them for which reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub incomplete_reasons: BTreeMap<String, i64>,
     pub dead_letters: i64,
     pub error: Option<String>,
     pub streams: Vec<StreamStatus>,
@@ -120,6 +125,7 @@ fn one(
         conversations: 0,
         messages: 0,
         incomplete: 0,
+        incomplete_reasons: BTreeMap::new(),
         dead_letters: 0,
         error: None,
         streams: Vec::new(),
@@ -132,6 +138,13 @@ fn one(
         [&source.name],
         |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
     )?;
+    report.incomplete_reasons = connection
+        .prepare(
+            "SELECT coalesce(incomplete_reason, 'unknown'), count(*) FROM conversations
+             WHERE source_id = ?1 AND complete = 0 AND deleted_at_ms IS NULL GROUP BY 1",
+        )?
+        .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
     let success: Option<(String, i64)> = connection
         .query_row(
             "SELECT finished_at, finished_at_ms FROM sync_runs WHERE source_id = ?1 AND status = 'ok' AND mode <> 'retry'
@@ -147,7 +160,7 @@ fn one(
     let last: Option<(String, Option<String>)> = connection
         .query_row(
             "SELECT status, error FROM sync_runs WHERE source_id = ?1 AND status NOT IN ('running', 'interrupted')
-             ORDER BY id DESC LIMIT 1",
+             AND mode <> 'retry' ORDER BY id DESC LIMIT 1",
             [id],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )

@@ -69,7 +69,7 @@ fn raw(id: &str, json: &str) -> RawRecord {
 
 fn record(stream: &'static str, id: &str, rows: Vec<Row>) -> Record {
     let json = serde_json::to_string(&format!("{rows:?}")).unwrap();
-    Record { stream, raw: raw(id, &json), outcome: Ok(rows), again: false }
+    Record { stream: stream.into(), raw: raw(id, &json), outcome: Ok(rows), again: false }
 }
 
 fn message(id: &str, author: &str, text: &str) -> MessageRow {

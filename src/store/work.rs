@@ -28,7 +28,7 @@ pub struct UnknownIds {
 }
 
 /// Stale conversations behind a place in the queue (failures, row id): those that failed least come first, so that
-/// some that always fail never hold up the rest.
+/// some that always fail never hold up the rest. Those that the key may not read are not asked for.
 pub(super) fn stale(
     conn: &Connection,
     source_id: i64,
@@ -41,7 +41,7 @@ pub(super) fn stale(
                 c.fetch_failures
          FROM conversations AS c
          WHERE c.source_id = ?1 AND (c.fetch_failures, c.id) > (?2, ?3)
-           AND c.list_fingerprint IS NOT c.fetched_fingerprint
+           AND c.list_fingerprint IS NOT c.fetched_fingerprint AND c.incomplete_reason IS NOT 'forbidden'
          ORDER BY c.fetch_failures, c.id LIMIT ?4",
     )?
     .query_map(params![source_id, after.0, after.1, limit], |row| {
@@ -61,7 +61,8 @@ pub(super) fn stale(
 /// How many conversations are stale.
 pub(super) fn stale_count(conn: &Connection, source_id: i64) -> rusqlite::Result<u64> {
     conn.query_row(
-        "SELECT count(*) FROM conversations WHERE source_id = ?1 AND list_fingerprint IS NOT fetched_fingerprint",
+        "SELECT count(*) FROM conversations WHERE source_id = ?1 AND list_fingerprint IS NOT fetched_fingerprint
+         AND incomplete_reason IS NOT 'forbidden'",
         [source_id],
         |row| row.get::<_, i64>(0),
     )
@@ -94,6 +95,7 @@ pub(super) fn mark_due(conn: &Connection, source_id: i64, now_ms: i64) -> rusqli
         "UPDATE conversations SET fetched_fingerprint = NULL WHERE id IN (
            SELECT id FROM conversations
            WHERE source_id = ?1 AND list_fingerprint IS NOT NULL AND deleted_at_ms IS NULL
+             AND incomplete_reason IS NOT 'forbidden'
              AND fetched_at_ms < ?2 - max(21600000, min(604800000, (?2 - coalesce(last_message_at_ms, 0)) / 4))
            ORDER BY fetched_at_ms
            LIMIT max(20, (SELECT count(*) / 20 FROM conversations WHERE source_id = ?1)))",

@@ -10,11 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Batch, Committed, UsageNow};
 use super::failpoint::failpoint;
+use super::replay::{self, Replay, Replayed};
 use super::run::{self, Finish, RunMode, RunStatus, SourceRow};
 use super::wal::{self, WalCap};
 use super::work::{self, StaleConversation, UnknownIds};
-use super::{StoreError, StoreLock, commit, open};
-use crate::model::{ProviderKind, StreamKey};
+use super::{StoreError, StoreLock, access, commit, open};
+use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
 const WAITING_BATCHES: usize = 8;
@@ -121,6 +122,23 @@ impl Store {
         outcome.await.map_err(|_| StoreError::Gone)?.map_err(StoreError::sql(doing))
     }
 
+    /// Normalises stored records again, in one transaction. `normalise` gets the stream that a record is kept under;
+    /// where `stopped` says so, nothing is changed.
+    ///
+    /// # Errors
+    /// SQLite failed; nothing is changed.
+    pub async fn replay(
+        &self,
+        asked: Replay,
+        normalise: impl Fn(&str, &RawRecord) -> Result<Vec<Row>, Reject> + Send + 'static,
+        stopped: impl Fn() -> bool + Send + 'static,
+    ) -> Result<Replayed, StoreError> {
+        self.on_writer("normalising stored records again", move |conn| {
+            Ok(replay::replay(conn, &asked, &(Box::new(normalise) as _), &(Box::new(stopped) as _)))
+        })
+        .await?
+    }
+
     /// Finds or makes a source.
     ///
     /// # Errors
@@ -138,6 +156,33 @@ impl Store {
         })
         .await?
         .map_err(|stored| run::provider_changed(name, &stored, provider))
+    }
+
+    /// The id of a source, if the store has it.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn known_source(&self, name: &str) -> Result<Option<i64>, StoreError> {
+        let name = name.to_owned();
+        self.on_writer("looking up a source", move |conn| run::known(conn, &name)).await
+    }
+
+    /// Gives a source another name; its history, cursors and runs stay with it.
+    ///
+    /// # Errors
+    /// There is no source of the old name, or one of the new name already, or SQLite failed.
+    pub async fn rename_source(&self, old: &str, new: &str) -> Result<(), StoreError> {
+        let (from, to) = (old.to_owned(), new.to_owned());
+        let refused = self.on_writer("renaming a source", move |conn| run::rename(conn, &from, &to)).await?;
+        match refused {
+            None => Ok(()),
+            Some(run::NotRenamed::Unknown(known)) => {
+                Err(StoreError::NoSuchSource { name: old.to_owned(), known: known.join(", ") })
+            }
+            Some(run::NotRenamed::Taken(conversations)) => {
+                Err(StoreError::NameTaken { name: new.to_owned(), conversations })
+            }
+        }
     }
 
     /// Whether the last run of a source did not come to its end.
@@ -227,6 +272,17 @@ impl Store {
     /// SQLite failed.
     pub async fn stale_count(&self, source_id: i64) -> Result<u64, StoreError> {
         self.on_writer("counting stale conversations", move |conn| work::stale_count(conn, source_id)).await
+    }
+
+    /// Channels that the key may not read, as far as conversations of them are stored.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn forbidden_channels(&self, source_id: i64) -> Result<Vec<String>, StoreError> {
+        self.on_writer("looking for channels that may not be read", move |conn| {
+            access::forbidden_channels(conn, source_id)
+        })
+        .await
     }
 
     /// Ids that no record has described, those looked up in vain after `retry_before_ms` left out.

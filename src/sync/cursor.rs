@@ -61,6 +61,15 @@ impl FeedCursor {
         json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
     }
 
+    /// Sees that a time watermark is one that a pass can have saved, which holds back from its own beginning. One that
+    /// lies in the future proves nothing about what is stored (a clock that was wrong): the stream starts anew.
+    pub fn distrust_the_future(&mut self, now_ms: i64, hold_back_ms: i64) {
+        if self.unit == Unit::Ms {
+            self.watermark = self.watermark.filter(|at| *at <= now_ms);
+            self.watermark = self.watermark.map(|at| at.min(now_ms.saturating_sub(hold_back_ms)));
+        }
+    }
+
     /// The checkpoint as it is stored.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -92,6 +101,19 @@ mod tests {
     fn an_unreadable_checkpoint_starts_anew() {
         assert_eq!(FeedCursor::parse(Some("{\"method\": 7}")).watermark, None);
         assert_eq!(FeedCursor::parse(None).watermark, None);
+    }
+
+    #[test]
+    fn a_watermark_of_the_future_blinds_nobody() {
+        let seen = |watermark, unit| {
+            let mut cursor = FeedCursor { watermark: Some(watermark), unit, ..FeedCursor::default() };
+            cursor.distrust_the_future(1_000_000, 60_000);
+            cursor.watermark
+        };
+        assert_eq!(seen(900_000, Unit::Ms), Some(900_000));
+        assert_eq!(seen(990_000, Unit::Ms), Some(940_000));
+        assert_eq!(seen(7_258_118_400_000, Unit::Ms), None);
+        assert_eq!(seen(i64::MAX, Unit::Id), Some(i64::MAX), "ids are no times");
     }
 
     #[test]

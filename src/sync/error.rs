@@ -29,6 +29,10 @@ impl PassError {
         matches!(self, Self::Fetch(FetchError::Cancelled))
     }
 
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Fetch(FetchError::Forbidden { .. }))
+    }
+
     /// Whether the provider as a whole seems to fail, rather than one item of it.
     pub(crate) fn is_the_providers(&self) -> bool {
         matches!(self, Self::Fetch(FetchError::Unavailable { .. } | FetchError::Unreadable { .. }))

@@ -36,6 +36,7 @@ impl Runner {
         let mut cursor = FeedCursor::parse(stored.as_deref());
         cursor.unit = if feed.shape == Shape::Ids { Unit::Id } else { Unit::Ms };
         cursor.lookback_ms = feed.lookback_ms;
+        cursor.distrust_the_future(self.started_ms, HOLD_BACK_MS);
         let sweep = feed.complete;
         let left = if sweep { cursor.sweep.take() } else { cursor.walk.take() }.filter(|_| !feed.fans_out);
         let resumed = left.and_then(|walk| self.resume(feed, &cursor, walk));

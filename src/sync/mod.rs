@@ -3,6 +3,7 @@
 //! A pass plans its feeds, walks each along the best rung of the ladder ([`walk`]), fetches the conversations that
 //! the lists marked stale, looks up names, and closes its run. Every page is one commit with its cursor.
 
+mod again;
 mod cursor;
 mod error;
 mod feed;
@@ -15,6 +16,7 @@ mod report;
 mod runner;
 pub mod walk;
 
+pub use again::run_retry;
 pub use cursor::FeedCursor;
 pub use error::PassError;
 pub use pass::{Wanted, run_pass};

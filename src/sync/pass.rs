@@ -1,19 +1,18 @@
 //! One pass over one source, from its plan to the closing of its run.
 
 use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use super::error::PassError;
 use super::progress::Progress;
 use super::report::SourceReport;
-use super::runner::{Clock, Runner, Source};
+use super::runner::{Clock, Purpose, Runner, Source};
 use crate::model::StreamKey;
 use crate::provider::{Feed, Pass, Shape};
 use crate::store::failpoint::failpoint;
-use crate::store::{Counts, RunMode, RunStatus, Store, StoreError, UsageNow};
+use crate::store::{Access, RunMode, RunStatus, Store, StoreError};
 
 /// The cursors that stand while a full pass, or a first one, is under way.
 const FULL_PASS: &str = "full_pass";
@@ -68,58 +67,45 @@ pub async fn run_pass(
     progress: Arc<Progress>,
     cancel: CancellationToken,
 ) -> Result<SourceReport, StoreError> {
-    let started_ms = clock();
-    let kind = source.provider.kind();
-    let row = store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
+    let row = store.source(&source.name, source.provider.kind(), &source.base_url, None).await?;
     let mode = match wanted {
         Wanted { full: true, .. } => RunMode::Sweep,
         Wanted { backfill: true, .. } => RunMode::Backfill,
         Wanted { .. } if row.first_pass_done && !wanted.is_ranged() => RunMode::Incremental,
         Wanted { .. } => RunMode::Backfill,
     };
-    let after_cut = store.was_cut_short(row.id).await?;
-    let (run_id, run_start_rev) = store.start_run(row.id, mode, started_ms).await?;
-    let usage = source.http.usage();
-    let runner = Arc::new(Runner {
-        source: Arc::clone(&source),
-        source_id: row.id,
-        run_id,
-        run_start_rev,
-        started_ms,
-        after_cut,
+    let purpose = Purpose {
+        mode,
         pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
-        store: store.clone(),
-        clock: Arc::clone(&clock),
-        cancel,
-        progress,
-        usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
-        counts: Mutex::new(Counts::default()),
-        listed: Mutex::new(None),
-        closed_scopes: Mutex::default(),
-        read_whole: Mutex::default(),
-        refetches: tokio::sync::RwLock::new(0),
-        probed: AtomicBool::new(false),
-    });
+    };
+    let runner = Runner::start(source, row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel).await?;
     let mut outcome = Outcome::default();
     let ended_by = runner.read_everything(&mut outcome).await.err();
-    if source.provider.timezone().is_some() {
-        store.source(&source.name, kind, &source.base_url, source.provider.timezone().as_deref()).await?;
-    }
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
     let reached_end = outcome.lists_read && ended_by.is_none() && !wanted.is_ranged();
     store
-        .finish_run(run_id, row.id, report.run_status, report.error.clone(), runner.usage(), reached_end, clock())
+        .finish_run(
+            runner.run_id,
+            row.id,
+            report.run_status,
+            report.error.clone(),
+            runner.usage(),
+            reached_end,
+            clock(),
+        )
         .await?;
     Ok(report)
 }
 
 impl Runner {
     async fn read_everything(self: &Arc<Self>, outcome: &mut Outcome) -> Result<(), PassError> {
-        self.source.provider.prepare().await?;
+        self.source.provider.prepare(&self.pass).await?;
+        self.settle_zone().await?;
         if self.range.is_none() {
             self.seed_watermarks().await?;
         }
+        let forbidden = self.store.forbidden_channels(self.source_id).await?;
         let resumed_from = self.begin_history().await?;
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
         while let Some(mut feed) = feeds.pop_front() {
@@ -143,7 +129,12 @@ impl Runner {
                         feeds.push_front(opened);
                     }
                 }
-                Ok(_) => outcome.scopes_read += u64::from(!feed.key.scope.is_empty()),
+                Ok(_) => {
+                    outcome.scopes_read += u64::from(!feed.key.scope.is_empty());
+                    if forbidden.contains(&feed.key.scope) {
+                        self.note_access(Access::Open(feed.key.scope.clone())).await?;
+                    }
+                }
                 Err(error) if error.ends_source() => return Err(error),
                 Err(error) if feed.optional => {
                     self.warn(&feed.key.to_string(), &error);
@@ -155,6 +146,9 @@ impl Runner {
                     let stream = feed.key.to_string();
                     tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
                     if !feed.key.scope.is_empty() {
+                        if error.is_forbidden() {
+                            self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;
+                        }
                         let mut closed = self.closed_scopes.lock().unwrap_or_else(PoisonError::into_inner);
                         closed.push(feed.key.scope.clone());
                     }
@@ -194,6 +188,13 @@ impl Runner {
         let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
         self.end_history(everything).await?;
         self.resolve_names().await
+    }
+
+    /// A scope is a channel: what became of the key's access to it stands in its conversations.
+    async fn note_access(&self, access: Access) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.access = Some(access);
+        Ok(self.commit(batch).await?)
     }
 
     /// Begins to bring the history (a first pass or a full one), or goes on with one that was cut short: then the time

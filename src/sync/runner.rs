@@ -1,5 +1,6 @@
 //! What every part of a pass shares: the source's provider, its run, and the one way into the store.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
@@ -8,7 +9,7 @@ use super::progress::Progress;
 use crate::http::Http;
 use crate::model::{RawRecord, Row};
 use crate::provider::{Facts, Pass, Provider};
-use crate::store::{Batch, Counts, Record, Store, StoreError, UsageNow};
+use crate::store::{Batch, Counts, Record, RunMode, Store, StoreError, UsageNow};
 
 /// Milliseconds since 1970 UTC, now. Passed in, so that tests can turn the clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -53,10 +54,55 @@ pub(crate) struct Runner {
     /// Feeds that were read whole in this pass.
     pub(crate) read_whole: Mutex<std::collections::HashSet<&'static str>>,
     /// An unfiltered question was already spent on doubt in this pass.
-    pub(crate) probed: std::sync::atomic::AtomicBool,
+    pub(crate) probed: AtomicBool,
+}
+
+/// What a run is for.
+pub(crate) struct Purpose {
+    pub(crate) mode: RunMode,
+    pub(crate) pass: Pass,
+    /// See [`Runner::range`].
+    pub(crate) range: Option<(Option<i64>, Option<i64>)>,
 }
 
 impl Runner {
+    /// Begins a run of a source.
+    pub(crate) async fn start(
+        source: Arc<Source>,
+        source_id: i64,
+        store: Store,
+        purpose: Purpose,
+        clock: Clock,
+        progress: Arc<Progress>,
+        cancel: CancellationToken,
+    ) -> Result<Arc<Self>, StoreError> {
+        let started_ms = clock();
+        let after_cut = store.was_cut_short(source_id).await?;
+        let (run_id, run_start_rev) = store.start_run(source_id, purpose.mode, started_ms).await?;
+        let usage = source.http.usage();
+        Ok(Arc::new(Self {
+            source,
+            source_id,
+            run_id,
+            run_start_rev,
+            started_ms,
+            pass: purpose.pass,
+            after_cut,
+            range: purpose.range,
+            store,
+            clock,
+            cancel,
+            progress,
+            usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
+            counts: Mutex::new(Counts::default()),
+            listed: Mutex::new(None),
+            closed_scopes: Mutex::default(),
+            read_whole: Mutex::default(),
+            refetches: tokio::sync::RwLock::new(0),
+            probed: AtomicBool::new(false),
+        }))
+    }
+
     /// Whether a complete reading of the list did not show a conversation.
     pub(crate) fn is_unlisted(&self, external_id: &str) -> bool {
         let listed = self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -110,7 +156,7 @@ impl Runner {
                 "a record was put to the dead letters"
             );
         }
-        Record { stream: self.source.provider.record_stream(stream), raw, outcome, again: false }
+        Record { stream: self.source.provider.record_stream(stream).into(), raw, outcome, again: false }
     }
 
     /// Commits a batch and counts it.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chatloom::sim::bd::BdData;
 use chatloom::sim::sitegpt::SitegptData;
 use chatloom::sim::zaia::ZaiaData;
-use chatloom::sim::{BdSim, Rng, SitegptSim, Truth, ZaiaSim};
+use chatloom::sim::{BdSim, Fault, Rng, SitegptSim, Truth, ZaiaSim};
 
 use crate::harness::{Copy, Home, assert_same, bd_source, copy_of, now_ms, sitegpt_source, wanted, zaia_source};
 
@@ -221,4 +221,21 @@ async fn chatbots_whose_conversations_change_while_they_are_read() {
         home.sync().await;
         assert_held(&home, "bots", &sim.world().data.truth());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_the_server_takes_no_longer_is_forgotten() {
+    let mut data = SitegptData::new();
+    let chatbot = data.add_chatbot("Shop");
+    for number in 0..250 {
+        data.add_thread(&chatbot, now_ms() - 86_400_000 + number * 60_000);
+    }
+    let sim = SitegptSim::start(data).await.unwrap();
+    let home = Home::new(&sitegpt_source("bots", &sim, "v2"));
+    let list = format!("/api/v2/chatbots/{chatbot}/conversations");
+    sim.world().fault(&list, Fault::Pass);
+    sim.world().fault(&list, Fault::status(400));
+    home.sync().await;
+    assert_eq!(sim.world().faults_left(), 0);
+    assert_eq!(home.number("SELECT count(*) FROM conversations"), 250);
 }

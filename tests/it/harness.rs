@@ -144,6 +144,11 @@ impl Home {
     pub(crate) fn number(&self, sql: &str) -> i64 {
         self.open().query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
+
+    /// One number with a fraction.
+    pub(crate) fn number_of(&self, sql: &str) -> f64 {
+        self.open().query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
 }
 
 /// Waits for a command off the async threads.

@@ -1,6 +1,8 @@
 //! Stories: the built binary against simulated providers over real HTTP, judged by what stands in the SQLite file.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod again;
+mod cursors;
 mod deletions;
 mod disk;
 mod drift;
@@ -9,12 +11,16 @@ mod drift_moves;
 mod drift_walks;
 mod failures;
 mod harness;
+mod identity;
 mod imports;
 mod kill;
 mod kill_rig;
 mod main_job;
 mod names;
 mod oddities;
+mod rename;
 mod replay;
 mod secrets;
 mod snapshots;
+mod verify;
+mod zone;

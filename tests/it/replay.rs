@@ -97,7 +97,7 @@ fn store_pages(file: &Path, pages: &[Vec<Shown>], rounds: usize) -> Vec<i64> {
         for _ in 0..rounds {
             for page in pages {
                 let records = page.iter().map(|(stream, raw)| Record {
-                    stream,
+                    stream: (*stream).into(),
                     raw: raw.clone(),
                     outcome: adapter.normalise(stream, raw),
                     again: false,

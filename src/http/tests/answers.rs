@@ -212,3 +212,11 @@ async fn providers_can_ask_from_any_task() {
     let asked = tokio::spawn(async move { asks.ask("7", Some("x")).await });
     assert_eq!(asked.await.unwrap().unwrap(), json!({}));
 }
+
+#[tokio::test]
+async fn an_offline_client_sends_nothing() {
+    let http = crate::http::Http::offline().unwrap();
+    let answer = http.get(&["x"], &[], |_| Ok(())).await;
+    assert!(matches!(answer, Err(crate::http::FetchError::Cancelled)));
+    assert_eq!(http.usage().requests, 0);
+}

@@ -22,7 +22,7 @@ use jiff::tz::TimeZone;
 use crate::http::{FetchError, Http};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 use crate::provider::{
-    Ask, Checked, Facts, Feed, Fetched, Job, LookedUp, Page, Pass, Provider, Resolution, Shape, Unknown,
+    Ask, Checked, Counted, Facts, Feed, Fetched, Job, LookedUp, Page, Pass, Provider, Resolution, Shape, Unknown,
     UnknownParticipant,
 };
 use stream::{MESSAGES, THREAD_IDS, THREADS, USERS};
@@ -95,7 +95,7 @@ impl Provider for BrilliantDirectories {
         ProviderKind::BrilliantDirectories
     }
 
-    async fn prepare(&self) -> Result<(), FetchError> {
+    async fn prepare(&self, pass: &Pass) -> Result<(), FetchError> {
         if let Some(name) = &self.settings.timezone {
             if zone::parse(name).is_none() {
                 let detail = format!("the configured time zone is not known; {}", zone::ADVICE);
@@ -105,12 +105,31 @@ impl Provider for BrilliantDirectories {
             return Ok(());
         }
         // A zone that only the configuration once named says nothing about the site.
-        if self.facts.get(ZONE_ORIGIN_FACT).as_deref() != Some("settings") && self.zone().is_some() {
+        let known = self.facts.get(ZONE_ORIGIN_FACT).as_deref() != Some("settings") && self.zone().is_some();
+        if known && !pass.full {
             return Ok(());
         }
-        let name = self.site_zone().await?;
-        self.remember_zone(&name, "site");
+        match self.site_zone().await {
+            Ok(name) => self.remember_zone(&name, "site"),
+            Err(error @ FetchError::Cancelled) => return Err(error),
+            // What the site once said holds until it says something else.
+            Err(error) if known => tracing::warn!(%error, "the site's time zone could not be asked for again"),
+            Err(error) => return Err(error),
+        }
         Ok(())
+    }
+
+    fn is_prepared(&self) -> bool {
+        self.zone().is_some()
+    }
+
+    async fn count(&self) -> Result<Vec<Counted>, FetchError> {
+        let mut counts = Vec::new();
+        for stream in [THREAD_IDS, MESSAGES] {
+            let page = self.page(&StreamKey::plain(stream), &Ask::Newest { limit: 1 }).await?;
+            counts.extend(page.total.map(|total| Counted { stream: self.record_stream(stream), total }));
+        }
+        Ok(counts)
     }
 
     fn plan(&self, pass: &Pass) -> Vec<Feed> {

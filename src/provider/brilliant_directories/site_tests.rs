@@ -13,13 +13,14 @@ use url::Url;
 use super::{BrilliantDirectories, Settings};
 use crate::http::{FetchError, Http, HttpSettings, Pacer};
 use crate::model::StreamKey;
-use crate::provider::{Ask, Facts, Provider as _, UnknownParticipant};
+use crate::provider::{Ask, Counted, Facts, Pass, Provider as _, UnknownParticipant};
 
 const THREADS: &str = include_str!("../../../tests/fixtures/brilliant_directories/threads.json");
 const MESSAGES: &str = include_str!("../../../tests/fixtures/brilliant_directories/messages.json");
 const USER: &str = include_str!("../../../tests/fixtures/brilliant_directories/user.json");
 const VERIFIED: &str = r#"{"status":"success","message":{"website":"https://www.example.test","key":"Sync key"}}"#;
 const NOT_ALLOWED: &str = r#"{"status":"error","message":"API Key does not have permission to access this endpoint"}"#;
+const ORDINARY: Pass = Pass { first: false, full: false, since_ms: None };
 const OWNER: &str = "0986d338d31285f7578138137f8a7c87";
 
 /// What a site answers to a path below `/api/v2/` and a query.
@@ -170,15 +171,46 @@ async fn a_missing_permission_names_what_to_allow_whatever_the_status() {
 #[tokio::test]
 async fn the_zone_is_asked_of_the_site_once() {
     let site = Site::new(|_, _| rows(r#"[{"timezone":"US/Eastern"}]"#), None).await;
-    site.provider.prepare().await.unwrap();
-    site.provider.prepare().await.unwrap();
+    site.provider.prepare(&ORDINARY).await.unwrap();
+    site.provider.prepare(&ORDINARY).await.unwrap();
     assert_eq!(site.asked(), ["site_info/get"]);
     assert_eq!(site.facts.get("timezone").as_deref(), Some("US/Eastern"));
 
     let configured = Site::new(|_, _| (500, String::new()), Some("-05:00")).await;
-    configured.provider.prepare().await.unwrap();
+    configured.provider.prepare(&ORDINARY).await.unwrap();
     assert_eq!(configured.facts.get("timezone").as_deref(), Some("-05:00"));
     assert!(configured.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_full_pass_asks_for_the_zone_again_and_holds_on_to_it_when_there_is_no_answer() {
+    let full = Pass { full: true, ..ORDINARY };
+    let site = Site::new(|_, _| (404, r#"{"status":"error","message":"site_info not found"}"#.to_owned()), None).await;
+    site.facts.set("timezone", "US/Eastern");
+    site.facts.set("timezone_origin", "site");
+    site.provider.prepare(&full).await.unwrap();
+    assert_eq!((site.asked().len(), site.provider.timezone().as_deref()), (1, Some("US/Eastern")));
+
+    let moved = Site::new(|_, _| rows(r#"[{"timezone":"Europe/London"}]"#), None).await;
+    moved.facts.set("timezone", "US/Eastern");
+    moved.provider.prepare(&full).await.unwrap();
+    assert_eq!(moved.provider.timezone().as_deref(), Some("Europe/London"));
+}
+
+#[tokio::test]
+async fn the_site_counts_its_rows_without_a_filter() {
+    let site = Site::new(
+        |path, query| match path {
+            _ if query.contains("property") => (500, String::new()),
+            "chat_message_items/get" => ok(r#"{"status":"success","message":[{"message_id":"9"}],"total":"55"}"#),
+            _ => ok(r#"{"status":"error","message":"chat_message_threads not found"}"#),
+        },
+        None,
+    )
+    .await;
+    let counts = site.provider.count().await.unwrap();
+    assert_eq!(counts, [Counted { stream: "threads", total: 0 }, Counted { stream: "messages", total: 55 }]);
+    assert_eq!(site.asked().len(), 2);
 }
 
 #[tokio::test]
@@ -191,12 +223,12 @@ async fn a_zone_that_cannot_be_learnt_says_what_to_do() {
         |_, _| rows("[]"),
     ];
     for answers in refused {
-        let error = Site::new(answers, None).await.provider.prepare().await.unwrap_err();
+        let error = Site::new(answers, None).await.provider.prepare(&ORDINARY).await.unwrap_err();
         assert!(matches!(error, FetchError::Forbidden { .. } | FetchError::Rejected { .. }), "{error}");
         let said = error.to_string();
         assert!(said.contains("timezone = \"Area/City\"") && said.contains("site_info/get"), "{said}");
     }
-    let error = Site::new(refused[0], Some("Nowhere/Land")).await.provider.prepare().await.unwrap_err();
+    let error = Site::new(refused[0], Some("Nowhere/Land")).await.provider.prepare(&ORDINARY).await.unwrap_err();
     assert!(error.to_string().contains("timezone = \"Area/City\""), "{error}");
 }
 

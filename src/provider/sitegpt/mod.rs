@@ -110,7 +110,7 @@ impl Provider for Sitegpt {
         ProviderKind::Sitegpt
     }
 
-    async fn prepare(&self) -> Result<(), FetchError> {
+    async fn prepare(&self, _pass: &Pass) -> Result<(), FetchError> {
         // Here, not in `plan`: that is asked for more than once in a pass.
         self.listed().clear();
         Ok(())

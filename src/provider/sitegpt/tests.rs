@@ -181,7 +181,7 @@ async fn a_chatbot_that_its_list_does_not_hold_any_more_takes_its_threads_along(
         read(&[]);
         assert!(!is_gone().await, "an empty list proves nothing");
         read(&["400"]);
-        source.prepare().await.unwrap();
+        source.prepare(&PASS).await.unwrap();
         assert!(!is_gone().await, "what an earlier pass read is no proof");
     }
     let (named, _) = server.source(Api::V0, &["399"]);

@@ -158,10 +158,6 @@ impl Provider for Zaia {
         ProviderKind::Zaia
     }
 
-    async fn prepare(&self) -> Result<(), FetchError> {
-        Ok(())
-    }
-
     fn plan(&self, pass: &Pass) -> Vec<Feed> {
         self.threads.renew();
         feeds(pass, self.lookback_ms)
