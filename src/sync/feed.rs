@@ -38,7 +38,9 @@ impl Runner {
         cursor.lookback_ms = feed.lookback_ms;
         cursor.distrust_the_future(self.started_ms, HOLD_BACK_MS);
         let sweep = feed.complete;
-        let left = if sweep { cursor.sweep.take() } else { cursor.walk.take() }.filter(|_| !feed.fans_out);
+        // A full pass wants to know which conversations a list leaves out, and only a reading by one process tells.
+        let whole = feed.fans_out || (self.pass.full && feed.shape == Shape::Windows);
+        let left = if sweep { cursor.sweep.take() } else { cursor.walk.take() }.filter(|_| !whole);
         let resumed = left.and_then(|walk| self.resume(feed, &cursor, walk));
         let mut fresh = resumed.is_none();
         // What a complete reading shows can be told only if this process saw all of it.
