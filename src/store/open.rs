@@ -34,10 +34,15 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     failpoint!("open.created");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags).map_err(|error| unopenable(error.to_string()))?;
-    schema::recognise(&connection, path)?;
-    settle(&mut connection).map_err(|error| unopenable(error.to_string()))?;
+    // Whatever SQLite finds wrong here has to do with the file: name it.
+    let named = |error| match error {
+        StoreError::Sql { doing, source } => unopenable(format!("{doing}: {source}")),
+        other => other,
+    };
+    schema::recognise(&connection, path).map_err(named)?;
+    settle(&mut connection).map_err(StoreError::sql("opening the store")).map_err(named)?;
     failpoint!("open.settled");
-    schema::migrate(&mut connection)?;
+    schema::migrate(&mut connection).map_err(named)?;
     Ok(connection)
 }
 
