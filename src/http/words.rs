@@ -66,7 +66,8 @@ pub(super) fn is_html(text: &str) -> bool {
 fn stated(json: &Value) -> Option<String> {
     let said = said(json)?;
     let code = json.pointer("/error/code").or_else(|| json.get("code")).and_then(Value::as_str).map(str::trim);
-    match code.filter(|code| !code.is_empty() && !said.contains(code)) {
+    let told = said.to_ascii_lowercase();
+    match code.filter(|code| !code.is_empty() && !told.contains(&code.to_ascii_lowercase())) {
         Some(code) => Some(format!("{said} ({code})")),
         None => Some(said),
     }
