@@ -15,6 +15,7 @@ mod identity;
 mod imports;
 mod kill;
 mod kill_rig;
+mod kill_story;
 mod main_job;
 mod names;
 mod oddities;
