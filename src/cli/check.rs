@@ -1,6 +1,6 @@
 //! `chatloom check`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use super::output::{self, tame_line};
 use super::signals::Signals;
 use super::table::{count, wrap};
 use super::{Exit, logging, progress};
-use crate::app::build_sources;
+use crate::app::{build_sources, clock};
 use crate::config::{Config, Env, SourceConfig};
 use crate::provider::Checked;
-use crate::store::{StoreError, open_reader};
+use crate::store::{Configured, StoreError, open_reader, status};
+use crate::sync::FeedCursor;
 
 /// Width that what came of a try is broken at.
 const WIDTH: usize = 100;
@@ -88,7 +89,10 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
         Ok(detail) => StoreReport { path: config.store_path.display().to_string(), ok: true, detail },
         Err(detail) => StoreReport { path: config.store_path.display().to_string(), ok: false, detail },
     };
-    let sources = try_sources(&config.sources, &signals.cancel).await;
+    let mut sources = try_sources(&config.sources, &signals.cancel).await;
+    for source in &mut sources {
+        source.checks.extend(rungs(config, &source.name));
+    }
     if let Some(number) = signals.received() {
         return Exit::Signal(number);
     }
@@ -100,6 +104,33 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
         output::print(&told(&report).join("\n"));
     }
     if report.ok { Exit::Fine } else { Exit::Failed }
+}
+
+/// By which rung of the ladder each stream of a source was read last, and why not by a better one.
+fn rungs(config: &Config, source: &str) -> Vec<Tried> {
+    let configured = config.sources.iter().filter(|known| known.name == source);
+    let configured: Vec<Configured> = configured
+        .map(|source| Configured {
+            name: source.name.clone(),
+            provider: source.kind().as_str(),
+            enabled: source.enabled,
+        })
+        .collect();
+    let read = open_reader(&config.store_path)
+        .and_then(|store| status(&store, &config.store_path, &configured, clock()(), FeedCursor::shown));
+    // What is wrong with the store is told in its own line.
+    let streams = read.ok().into_iter().flat_map(|report| report.sources).find(|known| known.name == source);
+    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    for stream in streams.into_iter().flat_map(|source| source.streams) {
+        let why = stream.note.map(|note| format!(": {note}")).unwrap_or_default();
+        let known = told.entry(format!("{} is read by", stream.name)).or_default();
+        let method = format!("{}{why}", stream.method);
+        if !known.contains(&method) {
+            known.push_str(if known.is_empty() { "" } else { "; " });
+            known.push_str(&method);
+        }
+    }
+    told.into_iter().map(|(what, detail)| Tried { what, ok: true, optional: true, detail }).collect()
 }
 
 /// Whether a pass could write to the store. Nothing is left behind, and a process that writes to it goes on.
