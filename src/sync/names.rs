@@ -13,7 +13,7 @@ impl Runner {
     /// Looks up ids that no record described. A pass that changed nothing makes no request here, unless the one before
     /// it was cut short: that one may have brought messages and never come to their names.
     pub(crate) async fn resolve_names(&self) -> Result<(), PassError> {
-        if !self.pass.full && !self.after_cut && !self.counted().changed_anything() {
+        if !self.after_cut && !self.counted().changed_anything() {
             return Ok(());
         }
         self.progress.doing("names");
