@@ -67,13 +67,26 @@ pub struct Sitegpt {
     settings: Settings,
     /// The chatbots that the list of this pass holds; empty while it was not read.
     listed: Mutex<HashSet<String>>,
+    /// Chatbots whose thread list answered in the pass under way.
+    answered: Mutex<HashSet<String>>,
 }
 
 impl Sitegpt {
     /// An account that is read through `http`. `facts` remembers what the server was found to take: see `v0`.
     #[must_use]
     pub fn new(http: Http, facts: Arc<Facts>, settings: Settings) -> Self {
-        Self { http, facts, settings, listed: Mutex::default() }
+        Self { http, facts, settings, listed: Mutex::default(), answered: Mutex::default() }
+    }
+
+    fn answered(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the chatbot of a conversation answered for its list: then a 404 can only mean the conversation,
+    /// whatever code it carries (the one for a missing thread is not documented, `CHATBOT_NOT_FOUND` alone is).
+    fn chatbot_answers(&self, job: &Job) -> bool {
+        let chatbot = job.external_id.split('/').next().unwrap_or_default();
+        self.answered().contains(chatbot)
     }
 
     fn listed(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -113,6 +126,7 @@ impl Provider for Sitegpt {
     async fn prepare(&self, _pass: &Pass) -> Result<(), FetchError> {
         // Here, not in `plan`: that is asked for more than once in a pass.
         self.listed().clear();
+        self.answered().clear();
         Ok(())
     }
 
@@ -139,7 +153,7 @@ impl Provider for Sitegpt {
 
     async fn page(&self, stream: &StreamKey, ask: &Ask) -> Result<Page, FetchError> {
         let chatbot = stream.scope.as_str();
-        match (self.settings.api, stream.stream, ask) {
+        let page = match (self.settings.api, stream.stream, ask) {
             (Api::V0, CHATBOTS, Ask::Number { number, limit }) => {
                 v0::chatbots(&self.http, &self.facts, *number, cap(*limit)).await
             }
@@ -157,7 +171,11 @@ impl Provider for Sitegpt {
                 status: 400,
                 detail: "SiteGPT cannot be asked this way".to_owned(),
             }),
+        };
+        if page.is_ok() && stream.stream == THREADS {
+            self.answered().insert(chatbot.to_owned());
         }
+        page
     }
 
     async fn conversation(&self, job: &Job, page: Option<&str>) -> Result<Fetched, FetchError> {
@@ -168,7 +186,9 @@ impl Provider for Sitegpt {
         match fetched {
             Ok(page) => Ok(Fetched::Page(page)),
             // A chatbot that is missing says nothing of one thread, unless it was deleted with all of them.
-            Err(FetchError::NotFound { detail, .. }) if !blames_the_chatbot(&detail) || self.lost_its_chatbot(job) => {
+            Err(FetchError::NotFound { detail, .. })
+                if !blames_the_chatbot(&detail) || self.lost_its_chatbot(job) || self.chatbot_answers(job) =>
+            {
                 Ok(Fetched::Gone)
             }
             Err(error) => Err(error),
