@@ -246,7 +246,7 @@ impl Runner {
     }
 
     /// Puts an end that was told by an empty answer to the proof: an unknown column or a broken filter answers
-    /// with no rows too. At most hourly, and once a pass.
+    /// with no rows too. At most hourly, and once a pass; but whenever the provider contradicts itself.
     async fn doubt(
         &self,
         feed: &Feed,
@@ -254,22 +254,27 @@ impl Runner {
         cursor: &FeedCursor,
         began_at: Option<i64>,
     ) -> Result<Option<Broken>, PassError> {
+        let contradicted = match walk {
+            Walk::Keyset(keyset) => keyset.is_contradicted(),
+            Walk::Changes(changes) => changes.is_contradicted(),
+            _ => false,
+        };
+        let floor = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
         let (ask, limit_key) = match walk {
-            Walk::Keyset(keyset) if keyset.ended_on_nothing && walk.newest() == began_at => {
-                (Ask::Newest { limit: feed.page_size.min(25) }, began_at.map(|after| after.saturating_add(1)))
+            Walk::Keyset(keyset) if keyset.ended_on_nothing && (contradicted || walk.newest() == began_at) => {
+                (Ask::Newest { limit: feed.page_size.min(25) }, walk.newest().map(|after| after.saturating_add(1)))
             }
-            Walk::Changes(changes) if changes.ended_on_nothing => (
-                Ask::Newest { limit: feed.page_size.min(25) },
-                cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms)),
-            ),
-            Walk::Windows(windows) if windows.ended_on_nothing => (
-                Ask::Number { number: 1, limit: feed.page_size },
-                cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms)),
-            ),
+            Walk::Changes(changes) if changes.ended_on_nothing => {
+                let limit_key = if contradicted { walk.newest().map(|newest| newest.saturating_add(1)) } else { floor };
+                (Ask::Newest { limit: feed.page_size.min(25) }, limit_key)
+            }
+            Walk::Windows(windows) if windows.ended_on_nothing => {
+                (Ask::Number { number: 1, limit: feed.page_size }, floor)
+            }
             _ => return Ok(None),
         };
         let due = cursor.probed_at.is_none_or(|at| self.started_ms.saturating_sub(at) >= PROBE_EVERY_MS);
-        if !due || self.probed.swap(true, Ordering::Relaxed) {
+        if !contradicted && (!due || self.probed.swap(true, Ordering::Relaxed)) {
             return Ok(None);
         }
         let page = self.source.provider.page(&feed.key, &ask).await?;

@@ -190,10 +190,10 @@ async fn processes_that_die_young_ask_for_the_lists_once_and_at_the_end_once_mor
             let (wanted, plain) = undisturbed(&case, &Home::new(&case.config), &[SYNC]);
             let lists = plain.requests - plain.fetches;
             // Far enough to get through all the lists.
-            let far = u32::try_from(lists).unwrap() + 10;
+            let far = u32::try_from(lists).unwrap() + 3;
             let home = Home::new(&case.config);
             let (deaths, paid) = cost(&case, || {
-                until_it_ends(&case, &home, SYNC, &case.truth(), |_| format!("crash=commit.done:{far}"))
+                until_it_ends(&case, &home, SYNC, &case.truth(), |n| format!("crash=commit.done:{}", far + n))
             });
             let what = format!("{}: {deaths} deaths, {paid:?} against {plain:?}", case.name);
             println!("{what}");

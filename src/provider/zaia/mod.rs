@@ -160,6 +160,9 @@ impl Provider for Zaia {
 
     fn plan(&self, pass: &Pass) -> Vec<Feed> {
         self.threads.renew();
+        if pass.first || pass.full {
+            self.pages.doubt();
+        }
         feeds(pass, self.lookback_ms)
     }
 
@@ -173,7 +176,8 @@ impl Provider for Zaia {
             });
         };
         let rows = self.list(&request::path(rest), &query).await?;
-        let last = Some(self.pages.is_last(rows.len(), limit));
+        let (Ask::Number { number, .. } | Ask::Window { number, .. }) = ask else { return Ok(Page::default()) };
+        let last = Some(self.pages.is_last(*number, rows.len(), limit));
         Ok(Page { records: records(stream.stream, rows), total: None, next: None, last })
     }
 

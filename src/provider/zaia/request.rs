@@ -1,35 +1,69 @@
 //! The questions asked of Zaia, as pure functions: path segments and query parameters.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::provider::{Ask, Facts};
 
 /// The largest page that lists of chats, threads and directories give (documented: 1 to 100).
 pub(super) const PAGE_SIZE: u32 = 100;
 
-/// The rows of a page when `pageSize` has no effect (documented default).
+/// The rows of a page when `pageSize` has no effect (documented default). No page is smaller than that by the server's
+/// own choice, and what a server chooses is a round number.
 const DEFAULT_PAGE_SIZE: usize = 10;
 
-/// Remembers that `pageSize` is obeyed (fact `page_size`).
+/// Finds out how many rows a page has at most, whatever is asked for: a server that has its own limit answers a
+/// question for 100 rows with, say, 20, and looks as if that were all.
+///
+/// The fact `page_size` holds the largest page seen (`57`), or the server's limit once it is proven (`most 20`).
 pub(super) struct PageWatch {
     facts: Arc<Facts>,
+    /// A page as large as the largest seen is doubted once more: a pass that reads everything is under way.
+    doubts: AtomicBool,
 }
 
 impl PageWatch {
     const FACT: &str = "page_size";
 
     pub(super) fn new(facts: Arc<Facts>) -> Self {
-        Self { facts }
+        Self { facts, doubts: AtomicBool::new(true) }
     }
 
-    /// Whether a page of so many rows is the last. One that is not full is, except that just as many rows as the
-    /// default page has may be that default at work.
-    pub(super) fn is_last(&self, rows: usize, limit: u32) -> bool {
-        if rows > DEFAULT_PAGE_SIZE {
-            self.facts.set(Self::FACT, "obeyed");
+    /// A pass that reads everything begins.
+    pub(super) fn doubt(&self) {
+        self.doubts.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether page `number` of so many rows, where `limit` were asked for, is the last of its list.
+    pub(super) fn is_last(&self, number: u32, rows: usize, limit: u32) -> bool {
+        let fact = self.facts.get(Self::FACT).unwrap_or_default();
+        if let Some(most) = fact.strip_prefix("most ").and_then(|text| text.parse::<usize>().ok()) {
+            if rows <= most {
+                return rows < most.min(limit as usize);
+            }
+            // The server gives more than it did.
+            self.facts.set(Self::FACT, rows.to_string());
+            return rows < limit as usize;
         }
-        let doubtful = rows == DEFAULT_PAGE_SIZE && self.facts.get(Self::FACT).is_none();
-        rows < limit as usize && !doubtful
+        let largest: usize = fact.parse().unwrap_or(0);
+        if rows > largest {
+            self.facts.set(Self::FACT, rows.to_string());
+        }
+        let by_choice = rows >= DEFAULT_PAGE_SIZE && rows.is_multiple_of(5);
+        if rows >= limit as usize {
+            false
+        } else if rows < largest || !by_choice {
+            // Only a page that was taken for the last of its list, and was not, is followed by another.
+            if number > 1 && rows > 0 && largest < limit as usize {
+                self.facts.set(Self::FACT, format!("most {largest}"));
+            }
+            true
+        } else if number > 1 {
+            self.facts.set(Self::FACT, format!("most {rows}"));
+            false
+        } else {
+            !(rows > largest || self.doubts.swap(false, Ordering::Relaxed))
+        }
     }
 }
 
@@ -172,13 +206,39 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_ten_is_doubted_until_a_larger_one_was_seen() {
+    fn a_round_number_of_rows_is_doubted_until_a_larger_page_was_seen() {
         let watch = PageWatch::new(Arc::new(Facts::default()));
-        assert!(!watch.is_last(10, 100));
-        assert!(watch.is_last(9, 100) && watch.is_last(0, 100));
-        assert!(watch.is_last(11, 100));
-        assert!(watch.is_last(10, 100));
-        assert!(!watch.is_last(100, 100));
+        assert!(!watch.is_last(1, 10, 100));
+        assert!(watch.is_last(2, 0, 100), "that was all");
+        assert!(watch.is_last(1, 9, 100) && watch.is_last(1, 0, 100));
+        assert!(!watch.is_last(1, 10, 100), "once more in a pass that reads everything");
+        assert!(watch.is_last(1, 10, 100) && watch.is_last(1, 10, 100));
+        watch.doubt();
+        assert!(!watch.is_last(1, 10, 100));
+        assert!(watch.is_last(1, 11, 100), "no server chooses eleven");
+        watch.doubt();
+        assert!(watch.is_last(1, 10, 100), "eleven were seen");
+        assert!(!watch.is_last(1, 100, 100));
+        assert!(watch.is_last(1, 50, 100));
+    }
+
+    #[test]
+    fn a_servers_own_limit_is_found_and_kept() {
+        let facts = Arc::new(Facts::default());
+        let watch = PageWatch::new(Arc::clone(&facts));
+        assert!(!watch.is_last(1, 20, 100));
+        assert!(!watch.is_last(2, 20, 100));
+        assert!(watch.is_last(3, 7, 100));
+        assert_eq!(facts.get("page_size").as_deref(), Some("most 20"));
+        let watch = PageWatch::new(Arc::clone(&facts));
+        assert!(!watch.is_last(1, 20, 100) && watch.is_last(1, 19, 100));
+        assert!(watch.is_last(1, 5, 10) && !watch.is_last(1, 10, 10), "less was asked for");
+        assert!(watch.is_last(1, 60, 100), "it gives more now");
+        assert_eq!(facts.get("page_size").as_deref(), Some("60"));
+        let watch = PageWatch::new(Arc::new(Facts::default()));
+        assert!(!watch.is_last(1, 25, 100));
+        assert!(watch.is_last(2, 3, 100));
+        assert!(!watch.is_last(1, 25, 100), "a page behind one that was not full proves the limit");
     }
 
     #[test]

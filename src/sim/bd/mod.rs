@@ -49,6 +49,8 @@ pub struct BdQuirks {
     pub ignore_filters: bool,
     /// Operators of older builds that do nothing (`gt`): every row comes back.
     pub dead_operators: Vec<&'static str>,
+    /// Operators that no row matches.
+    pub blind_operators: Vec<&'static str>,
     /// Sorting is accepted and does nothing.
     pub ignore_order: bool,
     /// An unknown `order_column` gives unsorted rows instead of an error.

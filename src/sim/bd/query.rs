@@ -39,6 +39,8 @@ enum Operator {
     IsNull,
     /// Unknown or dead: does nothing.
     Nothing,
+    /// Finds nothing.
+    Blind,
 }
 
 /// Whether rows are kept, or why there can be none.
@@ -57,6 +59,9 @@ fn operator(sent: Option<&str>, quirks: &BdQuirks) -> Operator {
     let word = strip(sent.unwrap_or_default()).replace('%', "").trim().to_lowercase();
     if quirks.dead_operators.contains(&word.as_str()) {
         return Operator::Nothing;
+    }
+    if quirks.blind_operators.contains(&word.as_str()) {
+        return Operator::Blind;
     }
     match word.as_str() {
         "" | "=" | "eq" => Operator::Eq,
@@ -118,7 +123,7 @@ fn matches(column: Column, operator: Operator, cell: Option<&str>, value: &str) 
         Operator::Like => like(),
         Operator::NotLike => !like(),
         Operator::IsNotNull | Operator::Nothing => true,
-        Operator::IsNull => false,
+        Operator::IsNull | Operator::Blind => false,
     }
 }
 

@@ -57,6 +57,8 @@ pub struct ZaiaQuirks {
     /// The key must come as `Bearer <key>`; otherwise it must come raw.
     pub bearer: bool,
     pub order: ListOrder,
+    /// The most rows a page of a list has, whatever is asked for; 0 means what was asked for.
+    pub page_cap: usize,
     /// Window bounds are exclusive.
     pub window_exclusive: bool,
     /// The window parameters do nothing.

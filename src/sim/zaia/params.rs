@@ -31,8 +31,13 @@ fn invalid(what: &str) -> Answer {
     error(400, "invalid-data", &format!("Invalid data: {what}"))
 }
 
-/// One page of a list, as a bare array.
-pub(super) fn page<T>(request: &RequestInfo, items: impl Iterator<Item = T>, show: impl Fn(T) -> Value) -> Told {
+/// One page of a list, as a bare array, of at most so many rows (0: as many as are asked for).
+pub(super) fn page<T>(
+    request: &RequestInfo,
+    most: usize,
+    items: impl Iterator<Item = T>,
+    show: impl Fn(T) -> Value,
+) -> Told {
     let number = |name: &str, default: usize| match request.first(name) {
         None => Ok(default),
         Some(text) => match text.parse::<usize>() {
@@ -44,6 +49,7 @@ pub(super) fn page<T>(request: &RequestInfo, items: impl Iterator<Item = T>, sho
     if size > 100 {
         return bad("pageSize must be at most 100");
     }
+    let size = if most == 0 { size } else { size.min(most) };
     Ok(items.skip((page - 1).saturating_mul(size)).take(size).map(show).collect())
 }
 

@@ -60,17 +60,26 @@ impl ZaiaData {
             ["chat-messages"] => self.messages(request),
             ["chat-threads"] => {
                 let chat = self.chat(required_uuid(request, "chatId")?)?;
-                page(request, self.threads.iter().filter(|thread| thread.chat == chat.id), thread_json)
+                page(
+                    request,
+                    self.quirks.page_cap,
+                    self.threads.iter().filter(|thread| thread.chat == chat.id),
+                    thread_json,
+                )
             }
-            ["chat-message-follow-ups"] => page(request, std::iter::empty::<()>(), |()| Value::Null),
-            ["channels"] => page(request, self.channels.iter(), |channel| self.channel_json(channel)),
+            ["chat-message-follow-ups"] => {
+                page(request, self.quirks.page_cap, std::iter::empty::<()>(), |()| Value::Null)
+            }
+            ["channels"] => {
+                page(request, self.quirks.page_cap, self.channels.iter(), |channel| self.channel_json(channel))
+            }
             ["external-users"] => {
                 let channels = uuids(request, "channelIds")?;
                 let ids = uuids(request, "superIdentityIds")?;
                 let users = identities("externalUsers")
                     .filter(|user| wanted(&channels, user.channel.as_deref()))
                     .filter(|user| wanted(&ids, Some(&user.super_identity_id)));
-                page(request, users, |user| self.external_user_json(user))
+                page(request, self.quirks.page_cap, users, |user| self.external_user_json(user))
             }
             ["super-identities", "responders"] => {
                 let entities = request.all("responderEntities");
@@ -78,10 +87,10 @@ impl ZaiaData {
                     matches!(one.entity.as_str(), "agents" | "squads" | "workflows")
                         && wanted(&entities, Some(&one.entity))
                 });
-                page(request, all, |one| self.responder_json(one))
+                page(request, self.quirks.page_cap, all, |one| self.responder_json(one))
             }
-            ["agents"] => page(request, identities("agents"), |one| self.entity_json(one)),
-            ["squads"] => page(request, identities("squads"), |one| self.entity_json(one)),
+            ["agents"] => page(request, self.quirks.page_cap, identities("agents"), |one| self.entity_json(one)),
+            ["squads"] => page(request, self.quirks.page_cap, identities("squads"), |one| self.entity_json(one)),
             _ => not_found(),
         }
     }
@@ -123,12 +132,12 @@ impl ZaiaData {
                 && wanted(&owners, Some(&chat.owner))
                 && in_window(chat)
         });
-        page(request, chats.into_iter(), |chat| self.chat_json(chat))
+        page(request, self.quirks.page_cap, chats.into_iter(), |chat| self.chat_json(chat))
     }
 
     fn details(&self, request: &RequestInfo) -> Told {
         // No window, no owners and no channel types here: unknown parameters do nothing.
-        page(request, self.listed(request)?.into_iter(), |chat| self.details_json(chat))
+        page(request, self.quirks.page_cap, self.listed(request)?.into_iter(), |chat| self.details_json(chat))
     }
 
     /// Chats in the list's order, with the filters that both lists share.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::anchored::Anchored;
-use super::{Broken, ends_here, keys};
+use super::{Broken, Promise, ends_here, keys};
 use crate::provider::{Ask, Page};
 
 /// A walk along a modification time, from a time on.
@@ -21,13 +21,15 @@ pub struct Changes {
     began_ms: i64,
     #[serde(default)]
     pub(crate) ended_on_nothing: bool,
+    #[serde(default)]
+    promise: Promise,
 }
 
 impl Changes {
     /// Starts at `from`, inclusive. `began_ms`: now.
     #[must_use]
     pub fn from(from: i64, began_ms: i64) -> Self {
-        Self { from, ties: None, newest: None, done: false, began_ms, ended_on_nothing: false }
+        Self { from, ties: None, newest: None, done: false, began_ms, ended_on_nothing: false, promise: Promise::None }
     }
 
     pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
@@ -48,6 +50,11 @@ impl Changes {
         self.began_ms
     }
 
+    /// Whether the provider itself said that there is more than it then gave.
+    pub(crate) fn is_contradicted(&self) -> bool {
+        self.promise == Promise::Broken
+    }
+
     pub(super) fn start_over(&mut self) -> bool {
         self.ties.as_mut().is_some_and(Anchored::start_over)
     }
@@ -66,9 +73,15 @@ impl Changes {
             return self.take_ties(page, limit);
         }
         if page.records.is_empty() {
+            if self.promise.doubts() {
+                return Ok(());
+            }
             self.done = true;
-            self.ended_on_nothing = first_answer;
-        } else if ends_here(page) {
+            self.ended_on_nothing = first_answer || self.is_contradicted();
+            return Ok(());
+        }
+        self.promise = Promise::after(page);
+        if ends_here(page) {
             self.done = true;
         } else if let Some(last) = last.filter(|last| *last > self.from) {
             self.from = last;

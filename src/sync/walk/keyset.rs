@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broken, ends_here, keys};
+use super::{Broken, Promise, ends_here, keys};
 use crate::provider::{Ask, Page};
 
 /// A walk along an immutable, growing id.
@@ -14,13 +14,15 @@ pub struct Keyset {
     /// The end was told by an answer without rows, which alone proves nothing.
     #[serde(default)]
     pub(crate) ended_on_nothing: bool,
+    #[serde(default)]
+    promise: Promise,
 }
 
 impl Keyset {
     /// Starts behind `after`, or at the very beginning.
     #[must_use]
     pub fn after(after: Option<i64>) -> Self {
-        Self { after, done: false, ended_on_nothing: false }
+        Self { after, done: false, ended_on_nothing: false, promise: Promise::None }
     }
 
     pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
@@ -29,6 +31,11 @@ impl Keyset {
 
     pub(super) fn newest(&self) -> Option<i64> {
         self.after
+    }
+
+    /// Whether the provider itself said that there is more than it then gave.
+    pub(crate) fn is_contradicted(&self) -> bool {
+        self.promise == Promise::Broken
     }
 
     pub(super) fn take(&mut self, page: &Page) -> Result<(), Broken> {
@@ -45,8 +52,10 @@ impl Keyset {
         match last {
             Some(last) => {
                 self.after = Some(last);
+                self.promise = Promise::after(page);
                 self.done = ends_here(page);
             }
+            None if page.records.is_empty() && self.promise.doubts() => {}
             None if page.records.is_empty() => {
                 self.done = true;
                 self.ended_on_nothing = self.after.is_some();
@@ -88,6 +97,21 @@ mod tests {
         (short.last, short.total) = (Some(true), Some(1));
         walk.take(&short).unwrap();
         assert_eq!(walk.ask(100), None);
+    }
+
+    #[test]
+    fn an_empty_answer_after_a_promise_of_more_is_asked_for_again_and_then_doubted() {
+        let promising = |keys: &[i64], total| Page { total: Some(total), last: Some(false), ..page(keys) };
+        let mut walk = Keyset::after(None);
+        walk.take(&promising(&[1, 2], 5)).unwrap();
+        walk.take(&page(&[])).unwrap();
+        assert_eq!(walk.ask(2), Some(Ask::After { after: Some(2), token: None, limit: 2 }));
+        let mut healed = walk.clone();
+        healed.take(&promising(&[3, 4, 5], 3)).unwrap();
+        healed.take(&page(&[])).unwrap();
+        assert!(healed.ask(2).is_none() && !healed.is_contradicted());
+        walk.take(&page(&[])).unwrap();
+        assert!(walk.ask(2).is_none() && walk.is_contradicted() && walk.ended_on_nothing);
     }
 
     #[test]

@@ -143,6 +143,44 @@ fn ends_here(page: &Page) -> bool {
     page.last == Some(true) && page.total.is_none_or(|total| rows >= total)
 }
 
+/// Whether the provider says that more rows answer the question than the page holds.
+fn promises_more(page: &Page) -> bool {
+    let rows = page.records.len() as u64;
+    page.total.map_or(page.last == Some(false), |total| total > rows)
+}
+
+/// What an answer without rows is worth, given what the page before it promised.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Promise {
+    /// No more rows were promised.
+    #[default]
+    None,
+    /// The page before said that there are more.
+    Made,
+    /// The answer after it had none: the question is put once more.
+    Doubted,
+    /// Twice none: an unfiltered question must tell.
+    Broken,
+}
+
+impl Promise {
+    /// Takes a page with rows.
+    fn after(page: &Page) -> Self {
+        if promises_more(page) { Self::Made } else { Self::None }
+    }
+
+    /// Takes an answer without rows. Whether it is to be asked for again.
+    fn doubts(&mut self) -> bool {
+        *self = match self {
+            Self::None => Self::None,
+            Self::Made => Self::Doubted,
+            Self::Doubted | Self::Broken => Self::Broken,
+        };
+        *self == Self::Doubted
+    }
+}
+
 /// A stable 64-bit form of an id or a token, so that sets of them stay small.
 fn short(text: &str) -> i64 {
     crate::model::Hasher::of_bytes(text.as_bytes())

@@ -1,7 +1,8 @@
 //! Brilliant Directories: strange rows, clocks, markup, and sites that answer in other ways.
 
-use chatloom::sim::BdSim;
 use chatloom::sim::bd::{BdData, BdQuirks, EmptyShape};
+use chatloom::sim::demo::large_bd;
+use chatloom::sim::{Answer, BdSim, Fault};
 use serde_json::json;
 
 use crate::harness::{Home, NOW_MS, assert_same, bd_source, copy_of, heads_of, wanted, wanted_heads};
@@ -182,6 +183,8 @@ async fn sites_of_every_build_give_the_same_copy() {
         ("neither filters nor order", quirks(|q| (q.ignore_filters, q.ignore_order) = (true, true))),
         ("no gt", quirks(|q| q.dead_operators = vec!["gt"])),
         ("no gt, gte", quirks(|q| q.dead_operators = vec!["gt", "gte"])),
+        ("gt finds nothing", quirks(|q| q.blind_operators = vec!["gt"])),
+        ("gt, gte find nothing", quirks(|q| q.blind_operators = vec!["gt", "gte"])),
         ("bad_order_is_ignored", quirks(|q| q.bad_order_is_ignored = true)),
         ("limit_floor", quirks(|q| q.limit_floor = 20)),
         ("numbers", quirks(|q| q.numbers = true)),
@@ -207,6 +210,10 @@ async fn sites_of_every_build_give_the_same_copy() {
         home.sync().await;
         println!("{name}, with news");
         assert_exact(&home, &sim);
+        let live = home.number("SELECT count(*) FROM messages WHERE deleted_at_ms IS NULL");
+        home.sync_with(&["--full"]).await;
+        home.sync_with(&["--full"]).await;
+        assert_eq!(home.number("SELECT count(*) FROM messages WHERE deleted_at_ms IS NULL"), live, "{name}");
     }
 }
 
@@ -235,4 +242,29 @@ async fn a_site_without_a_single_message_is_no_failure_however_it_says_so() {
         home.sync().await;
         assert_exact(&home, &sim);
     }
+}
+
+/// The answer of a site that has nothing to show, although it has.
+fn nothing() -> Fault {
+    let body =
+        json!({"status": "success", "message": [], "total": 0, "current_page": 1, "total_pages": 0, "next_page": ""});
+    Fault::Raw(Answer::json(200, &body))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_answer_that_the_page_before_it_contradicts_is_not_believed() {
+    let (sim, home) = site(large_bd(2, 450, NOW_MS)).await;
+    home.sync().await;
+    assert_exact(&home, &sim);
+    for _ in 0..3 {
+        // Messages: two true pages, then a false end.
+        sim.world().faults("/api/v2/chat_message_items", 2, &Fault::Pass);
+        sim.world().fault("/api/v2/chat_message_items", nothing());
+        home.sync_with(&["--full"]).await;
+        assert_eq!(sim.world().faults_left(), 0);
+        assert_eq!(home.number("SELECT count(*) FROM messages WHERE deleted_at_ms IS NOT NULL"), 0);
+    }
+    assert_exact(&home, &sim);
+    let method = "SELECT json_extract(cursor, '$.method') FROM cursors WHERE stream = 'messages' AND scope = ''";
+    assert_eq!(home.rows(method), ["keyset"], "once is no habit");
 }

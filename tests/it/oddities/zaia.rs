@@ -215,3 +215,21 @@ async fn a_removed_chat_changes_once() {
         home.assert_still(rev, "another full pass");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_its_own_limit_on_pages_is_read_to_the_end() {
+    for page_cap in [10, 20, 50] {
+        let mut data = ZaiaData::new();
+        (0..150).for_each(|_| drop(add_long_chat(&mut data, 1)));
+        data.quirks.page_cap = page_cap;
+        let (sim, home) = workspace(data).await;
+        home.sync().await;
+        assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
+        let known = home.rows("SELECT value FROM facts WHERE name = 'page_size'");
+        assert_eq!(known, [format!("most {page_cap}")]);
+        // More news than a page holds.
+        (0..60).for_each(|_| drop(add_long_chat(&mut sim.world().data, 2)));
+        home.sync().await;
+        assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
+    }
+}
