@@ -130,8 +130,8 @@ pub struct Pass {
     pub first: bool,
     /// Everything is read again.
     pub full: bool,
-    /// Only conversations with activity at or after this time are wanted (milliseconds; `backfill --since`).
-    pub since_ms: Option<i64>,
+    /// Only what happened in a range is wanted (`backfill --since`, `--until`).
+    pub ranged: bool,
 }
 
 /// How a feed's rows can be asked for: the rung of the ladder that it starts on.
@@ -245,8 +245,10 @@ pub struct ConversationPage {
 pub struct Unknown {
     pub participants: Vec<UnknownParticipant>,
     pub channels: Vec<String>,
-    /// Requests that this pass made for feeds.
-    pub feed_requests: u64,
+    /// Pages of a hundred rows that the source's conversations and messages fill.
+    pub list_pages: u64,
+    /// Participants that were looked up one by one so far.
+    pub looked_up: u64,
 }
 
 /// A participant whom no record has described yet.

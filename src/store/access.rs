@@ -56,3 +56,20 @@ pub(super) fn forbidden_channels(conn: &Connection, source_id: i64) -> rusqlite:
     .query_map(params![source_id, FORBIDDEN], |row| row.get(0))?
     .collect()
 }
+
+/// Takes the note off lists that are no longer among those read. Most passes find none, and write nothing.
+pub(super) fn forget_forbidden_lists(conn: &Connection, source_id: i64, scopes: &[String]) -> rusqlite::Result<()> {
+    let noted: Vec<(String, String)> = conn
+        .prepare_cached(
+            "SELECT stream, scope FROM cursors WHERE source_id = ?1 AND json_extract(cursor, '$.note') LIKE 'forbidden:%'",
+        )?
+        .query_map([source_id], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    for (stream, scope) in noted.iter().filter(|(_, scope)| !scopes.contains(scope)) {
+        conn.execute(
+            "UPDATE cursors SET cursor = json_remove(cursor, '$.note') WHERE source_id = ?1 AND stream = ?2 AND scope = ?3",
+            params![source_id, stream, scope],
+        )?;
+    }
+    Ok(())
+}

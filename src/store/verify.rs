@@ -16,7 +16,7 @@ pub struct Gap {
     /// The list, for those.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
-    /// How many messages (or rows of the list) are stored.
+    /// How many messages (or rows of the list) are stored, counted as the provider counts.
     pub have: i64,
     /// How many the provider says there are, where it says so.
     pub provider: Option<i64>,
@@ -74,13 +74,31 @@ pub fn known_gaps(connection: &Connection, source: &str) -> Result<Option<Vec<Ga
             )?;
             gaps.push(Gap { conversation: None, stream: None, have, provider: None, reason: "first_pass".to_owned() });
         }
+        let mut forbidden = connection.prepare(
+            "SELECT stream || '/' || scope, (SELECT count(*) FROM conversations AS c JOIN channels AS h ON h.id = c.channel_id
+               WHERE c.source_id = ?1 AND h.external_id = scope)
+             FROM cursors WHERE source_id = ?1 AND json_extract(cursor, '$.note') LIKE 'forbidden:%' ORDER BY stream, scope",
+        )?;
+        for gap in forbidden.query_map([id], |row| {
+            let reason = "forbidden".to_owned();
+            Ok(Gap { conversation: None, stream: row.get(0)?, have: row.get(1)?, provider: None, reason })
+        })? {
+            gaps.push(gap?);
+        }
+        // Where the provider's own count is one of exchanges (SiteGPT), questions and answers are counted as one.
+        let by_objects: bool = connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM facts WHERE source_id = ?1 AND name = 'total_counts' AND value LIKE 'objects%')",
+            [id],
+            |row| row.get(0),
+        )?;
         let mut incomplete = connection.prepare(
             "SELECT c.external_id, c.reported_messages, coalesce(c.incomplete_reason, 'unknown'),
-                    (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL)
+                    (SELECT count(DISTINCT iif(?2, substr(m.external_id, 1, length(m.external_id) - 2), m.external_id))
+                     FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL)
              FROM conversations AS c
              WHERE c.source_id = ?1 AND c.complete = 0 AND c.deleted_at_ms IS NULL ORDER BY c.id",
         )?;
-        for gap in incomplete.query_map([id], |row| {
+        for gap in incomplete.query_map(params![id, by_objects], |row| {
             Ok(Gap {
                 conversation: row.get(0)?,
                 stream: None,

@@ -25,6 +25,11 @@ pub struct UnknownIds {
     /// External id, and a conversation of which it is the contact.
     pub participants: Vec<(String, Option<String>)>,
     pub channels: Vec<String>,
+    /// Rows that the source has in its lists: conversations and messages.
+    pub conversations: u64,
+    pub messages: u64,
+    /// Participants that were looked up one by one.
+    pub looked_up: u64,
 }
 
 /// Stale conversations behind a place in the queue (failures, row id): those that failed least come first, so that
@@ -84,7 +89,19 @@ pub(super) fn unknown(conn: &Connection, source_id: i64, retry_before_ms: i64) -
         .prepare_cached("SELECT external_id FROM channels WHERE source_id = ?1 AND resolved = 0 ORDER BY id")?
         .query_map([source_id], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    Ok(UnknownIds { participants, channels })
+    let count = |sql: &str| {
+        conn.query_row(sql, [source_id], |row| row.get::<_, i64>(0)).map(|count| u64::try_from(count).unwrap_or(0))
+    };
+    Ok(UnknownIds {
+        participants,
+        channels,
+        conversations: count("SELECT count(*) FROM conversations WHERE source_id = ?1")?,
+        messages: count(
+            "SELECT count(*) FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
+             WHERE c.source_id = ?1",
+        )?,
+        looked_up: count("SELECT count(*) FROM participants WHERE source_id = ?1 AND looked_up_at_ms IS NOT NULL")?,
+    })
 }
 
 /// Makes conversations stale whose messages were not looked at for long: votes and edits deep in a conversation leave

@@ -274,6 +274,17 @@ impl Store {
         self.on_writer("counting stale conversations", move |conn| work::stale_count(conn, source_id)).await
     }
 
+    /// Takes back the word that a list may not be read, for lists that are read no more: all but those of these scopes.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn forget_forbidden_lists(&self, source_id: i64, scopes: Vec<String>) -> Result<(), StoreError> {
+        self.on_writer("looking at lists that may not be read", move |conn| {
+            access::forget_forbidden_lists(conn, source_id, &scopes)
+        })
+        .await
+    }
+
     /// Channels that the key may not read, as far as conversations of them are stored.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub async fn run_retry(
 ) -> Result<SourceReport, StoreError> {
     let row = store.source(&source.name, source.provider.kind(), &source.base_url, None).await?;
     let progress = Arc::new(Progress::new(source.name.clone(), source.http.clone()));
-    let purpose = Purpose { mode: RunMode::Retry, pass: Pass { first: false, full: all, since_ms: None }, range: None };
+    let purpose = Purpose { mode: RunMode::Retry, pass: Pass { first: false, full: all, ranged: false }, range: None };
     let runner =
         Runner::start(Arc::clone(&source), row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel)
             .await?;

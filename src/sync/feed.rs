@@ -104,7 +104,7 @@ impl Runner {
     }
 
     /// The walk that a feed begins with.
-    fn begin(&self, feed: &Feed, cursor: &FeedCursor) -> Walk {
+    pub(super) fn begin(&self, feed: &Feed, cursor: &FeedCursor) -> Walk {
         let now = self.started_ms;
         let fallen = self.has_fallen(cursor);
         let from = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
@@ -337,58 +337,6 @@ impl Runner {
         }
         batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         Ok(self.commit(batch).await?)
-    }
-
-    /// Whether a feed was read to its end since a time.
-    pub(crate) async fn was_read_since(&self, feed: &Feed, began_at: i64) -> Result<bool, PassError> {
-        let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
-        let cursor = FeedCursor::parse(stored.as_deref());
-        let read_at = if feed.complete { cursor.swept_at } else { cursor.finished_at };
-        Ok(read_at.is_some_and(|at| at >= began_at))
-    }
-
-    /// Remembers when the first pass began, for streams of changes: what changes while the history is being brought
-    /// must be met afterwards.
-    pub(crate) async fn seed_watermarks(&self) -> Result<(), PassError> {
-        let mut batch = self.batch();
-        for (feed, cursor) in self.change_streams().await? {
-            if cursor.watermark.is_none() && cursor.seeded_at.is_none() {
-                let cursor = FeedCursor { seeded_at: Some(self.started_ms), ..cursor };
-                batch.cursors.push((feed.key, cursor.to_json()));
-            }
-        }
-        if batch.cursors.is_empty() { Ok(()) } else { Ok(self.commit(batch).await?) }
-    }
-
-    /// Gives streams of changes their first watermark, once the whole list was read by other means: the newest
-    /// provider time stored, but no later than the time remembered by [`Runner::seed_watermarks`].
-    pub(crate) async fn settle_watermarks(&self) -> Result<(), PassError> {
-        let mut batch = self.batch();
-        for (feed, mut cursor) in self.change_streams().await? {
-            let Some(seeded) = cursor.seeded_at.filter(|_| cursor.watermark.is_none()) else { continue };
-            let newest = self.store.newest_update(self.source_id).await?;
-            cursor.watermark = newest.map(|newest| newest.min(seeded.saturating_sub(HOLD_BACK_MS)));
-            if cursor.watermark.is_some() {
-                cursor.seeded_at = None;
-                batch.cursors.push((feed.key, cursor.to_json()));
-            }
-        }
-        if batch.cursors.is_empty() { Ok(()) } else { Ok(self.commit(batch).await?) }
-    }
-
-    async fn change_streams(&self) -> Result<Vec<(Feed, FeedCursor)>, PassError> {
-        let ordinary = crate::provider::Pass { first: false, full: false, since_ms: None };
-        let mut streams = Vec::new();
-        for feed in self.source.provider.plan(&ordinary) {
-            if feed.shape == Shape::Changes {
-                let stored = self.store.cursor(self.source_id, feed.key.clone()).await?;
-                let mut cursor = FeedCursor::parse(stored.as_deref());
-                "keyset".clone_into(&mut cursor.method);
-                (cursor.unit, cursor.lookback_ms) = (Unit::Ms, feed.lookback_ms);
-                streams.push((feed, cursor));
-            }
-        }
-        Ok(streams)
     }
 }
 

@@ -105,6 +105,9 @@ impl Runner {
                         let many = failures_in_a_row >= FAILURES_IN_A_ROW;
                         if failing == Failing::WaitsForLists {
                             let ends = error.ends_source() || error.is_deferred() || many;
+                            if !ends {
+                                self.move_back(conversation).await?;
+                            }
                             outcome.ended_by = outcome.ended_by.take().or(ends.then_some(error));
                         } else {
                             self.note_failure(&mut outcome, conversation, error, many).await?;
@@ -154,9 +157,7 @@ impl Runner {
                 source = %self.source.name, stream = "messages", item = %conversation, error = %error,
                 "a conversation could not be read; it stays marked for the next run"
             );
-            let mut batch = self.batch();
-            batch.fetch_failed = Some(conversation.clone());
-            self.commit(batch).await?;
+            self.move_back(conversation.clone()).await?;
         }
         if ends && outcome.ended_by.is_none() {
             outcome.ended_by = Some(error);
@@ -164,6 +165,13 @@ impl Runner {
             outcome.first_error = Some((conversation, error));
         }
         Ok(())
+    }
+
+    /// A conversation that could not be read goes to the end of the queue.
+    async fn move_back(&self, conversation: String) -> Result<(), PassError> {
+        let mut batch = self.batch();
+        batch.fetch_failed = Some(conversation);
+        Ok(self.commit(batch).await?)
     }
 
     /// Fetches one conversation, page by page; the last page's commit takes the stale mark away.

@@ -8,6 +8,7 @@ mod cursor;
 mod error;
 mod feed;
 mod fetch;
+mod marks;
 mod names;
 mod pass;
 mod progress;

@@ -10,8 +10,8 @@ use crate::store::failpoint::failpoint;
 const ASK_AGAIN_MS: i64 = 7 * 24 * 3_600_000;
 
 impl Runner {
-    /// Looks up ids that no record described. A pass that changed nothing makes no request here, unless the one before
-    /// it was cut short: that one may have brought messages and never come to their names.
+    /// Looks up ids that no record described. A pass that changed nothing makes no request here (and so writes nothing),
+    /// unless the one before it was cut short: that one may have brought messages and never come to their names.
     pub(crate) async fn resolve_names(&self) -> Result<(), PassError> {
         if !self.after_cut && !self.counted().changed_anything() {
             return Ok(());
@@ -25,7 +25,8 @@ impl Runner {
                 .map(|(external_id, contact_of)| UnknownParticipant { external_id, contact_of })
                 .collect(),
             channels: ids.channels,
-            feed_requests: self.usage().requests,
+            list_pages: ids.conversations.div_ceil(100) + ids.messages.div_ceil(100),
+            looked_up: ids.looked_up,
         };
         if unknown.participants.is_empty() && unknown.channels.is_empty() {
             return Ok(());
@@ -63,10 +64,10 @@ impl Runner {
     async fn look_up(&self, participants: &[UnknownParticipant], misses_in_a_row: u32) -> Result<(), PassError> {
         let mut misses = 0;
         for participant in participants {
-            let mut batch = self.batch();
             failpoint!("fetch.before");
             let found = self.source.provider.lookup(participant).await;
             failpoint!("fetch.after");
+            let mut batch = self.batch();
             match found {
                 Ok(Some(found)) => {
                     misses = 0;

@@ -77,7 +77,7 @@ pub async fn run_pass(
     };
     let purpose = Purpose {
         mode,
-        pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
+        pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, ranged: wanted.is_ranged() },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
     };
     let runner = Runner::start(source, row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel).await?;
@@ -112,9 +112,13 @@ impl Runner {
             self.fetch_backlog().await?;
         }
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
+        let mut scopes: Vec<String> = Vec::new();
         while let Some(mut feed) = feeds.pop_front() {
             if self.cancel.is_cancelled() {
                 return Err(crate::http::FetchError::Cancelled.into());
+            }
+            if !feed.key.scope.is_empty() {
+                scopes.push(feed.key.scope.clone());
             }
             if let Some(began_at) = resumed_from
                 && self.was_read_since(&feed, began_at).await?
@@ -152,9 +156,13 @@ impl Runner {
                     if !feed.key.scope.is_empty() {
                         if error.is_forbidden() {
                             self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;
+                            self.note_forbidden(&feed).await?;
                         }
-                        let mut closed = self.closed_scopes.lock().unwrap_or_else(PoisonError::into_inner);
-                        closed.push(feed.key.scope.clone());
+                        // What it listed before it failed is fetched all the same, unless the key has lost it.
+                        if error.is_lasting() {
+                            let mut closed = self.closed_scopes.lock().unwrap_or_else(PoisonError::into_inner);
+                            closed.push(feed.key.scope.clone());
+                        }
                     }
                     let partly = error.is_deferred() || !feed.key.scope.is_empty();
                     let list = if partly { &mut outcome.partly } else { &mut outcome.failed };
@@ -162,8 +170,9 @@ impl Runner {
                 }
             }
         }
-        if self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty() {
-            self.close_range().await?;
+        let range_read = self.range.is_some() && outcome.failed.is_empty() && outcome.partly.is_empty();
+        if outcome.failed.is_empty() {
+            self.store.forget_forbidden_lists(self.source_id, scopes).await?;
         }
         failpoint!("pass.listed");
         outcome.lists_read = outcome.failed.is_empty() && outcome.partly.is_empty();
@@ -188,10 +197,17 @@ impl Runner {
             outcome.partly.push(("messages".to_owned(), error));
         }
         failpoint!("pass.fetched");
+        let named = self.resolve_names().await;
+        if named.as_ref().is_err_and(PassError::is_cancelled) {
+            return named;
+        }
         // A pass that failed somewhere was still no pass cut short: the next one begins anew.
         let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
         self.end_history(everything).await?;
-        self.resolve_names().await
+        if range_read {
+            self.close_range().await?;
+        }
+        named
     }
 
     /// The run before this one was cut short: what its lists marked stale is fetched before any list is asked for news.

@@ -31,7 +31,9 @@ impl Runner {
             Row::Message(message) => message
                 .sent_at_ms
                 .is_none_or(|sent| since.is_none_or(|since| sent >= since) && until.is_none_or(|until| sent < until)),
-            Row::Conversation(conversation) if conversation.fingerprint.is_some() => {
+            Row::Conversation(conversation)
+                if conversation.fingerprint.is_some() || conversation.first_fingerprint.is_some() =>
+            {
                 let last = set(&conversation.last_message_at_ms);
                 let started = set(&conversation.started_at_ms);
                 since.zip(last).is_none_or(|(since, last)| last >= since)

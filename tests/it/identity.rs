@@ -154,7 +154,11 @@ async fn a_chatbot_that_may_not_be_read_any_more_makes_its_conversations_incompl
         let verify = home.run(&["verify", "--json"]).await;
         assert_eq!(verify.code, 1);
         let gaps = verify.json()["sources"][0]["gaps"].as_array().unwrap().clone();
-        assert_eq!(gaps.iter().filter(|gap| gap["reason"] == "forbidden").count(), usize::try_from(of_it).unwrap());
+        let (conversations, lists): (Vec<_>, Vec<_>) =
+            gaps.iter().filter(|gap| gap["reason"] == "forbidden").partition(|gap| gap["conversation"].is_string());
+        assert_eq!(conversations.len(), usize::try_from(of_it).unwrap());
+        assert_eq!(lists.len(), 1);
+        assert_eq!(lists[0]["stream"], format!("threads/{closed}"));
         // Nothing moves while it stays so.
         let rev = home.number("SELECT rev FROM change_counter");
         assert_eq!(home.run(&["sync"]).await.code, 1);
@@ -167,6 +171,31 @@ async fn a_chatbot_that_may_not_be_read_any_more_makes_its_conversations_incompl
         assert_same(&copy_of(&home, "bots"), &wanted(&sitegpt.world().data.truth()));
         assert_eq!(home.run(&["verify"]).await.code, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chatbot_that_could_never_be_read_is_named() {
+    let sitegpt = SitegptSim::start(demo_worlds(16).sitegpt).await.unwrap();
+    let [open, closed] = [0, 1].map(|at| sitegpt.world().data.chatbots[at].id.clone());
+    sitegpt.world().forbid(&format!("/api/v2/chatbots/{closed}"));
+    let home = Home::new(&sitegpt_source("bots", &sitegpt, "v2"));
+    assert_eq!(home.run(&["sync"]).await.code, 1);
+    let status = home.run(&["status", "--json"]).await.json();
+    let streams = status["sources"][0]["streams"].as_array().unwrap().clone();
+    let told = streams.iter().find(|stream| stream["scope"] == closed.as_str()).unwrap();
+    assert_eq!(told["method"], "cursor");
+    assert!(told["note"].as_str().unwrap().starts_with("forbidden"), "{told}");
+    let gaps = |verify: &crate::harness::Run| verify.json()["sources"][0]["gaps"].to_string();
+    let verify = home.run(&["verify", "--json"]).await;
+    assert_eq!(verify.code, 1);
+    assert!(gaps(&verify).contains(&format!("\"stream\":\"threads/{closed}\"")), "{}", verify.stdout);
+
+    // Who leaves it out of the configuration does not miss it.
+    let more = format!("api = \"v2\"\nchatbots = [\"{open}\"]\n");
+    home.configure(&source("bots", "sitegpt", &sitegpt.base_url(), "sgpt_test", &more));
+    assert_eq!(home.run(&["sync"]).await.code, 0);
+    let verify = home.run(&["verify", "--json"]).await;
+    assert!(!gaps(&verify).contains("forbidden"), "{}", verify.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

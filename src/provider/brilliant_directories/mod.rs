@@ -32,7 +32,7 @@ const ZONE_FACT: &str = "timezone";
 /// Name of the fact that tells who named the zone: `site` or `settings`.
 const ZONE_ORIGIN_FACT: &str = "timezone_origin";
 
-/// Look-ups that a pass may always make, beside a twentieth of its feed requests.
+/// Look-ups that a pass may always make.
 const LOOKUPS_ALWAYS: u64 = 5;
 /// Misses in a row after which a site is taken to refuse look-ups by token.
 const MISSES_IN_A_ROW: u32 = 5;
@@ -144,8 +144,8 @@ impl Provider for BrilliantDirectories {
         Err(fetch::never("messages are one list here and are not fetched by conversation".to_owned()))
     }
 
-    fn resolve(&self, unknown: &Unknown, _pass: &Pass) -> Resolution {
-        look_ups(unknown)
+    fn resolve(&self, unknown: &Unknown, pass: &Pass) -> Resolution {
+        look_ups(unknown, pass)
     }
 
     async fn lookup(&self, participant: &UnknownParticipant) -> Result<Option<LookedUp>, FetchError> {
@@ -207,9 +207,12 @@ fn feeds(pass: &Pass, lookback_ms: i64, page_size: impl Fn(&str) -> u32) -> Vec<
     feeds
 }
 
-/// The look-ups that a pass may make: member records are heavy, and the site's rate is low.
-fn look_ups(unknown: &Unknown) -> Resolution {
-    let budget = usize::try_from(unknown.feed_requests / 20 + LOOKUPS_ALWAYS).unwrap_or(usize::MAX);
+/// The look-ups that a pass may make: member records are heavy, and the site's rate is low. A pass that reads all lists
+/// may make one for twenty of their pages. What a first pass may make does not depend on how often it was cut short.
+fn look_ups(unknown: &Unknown, pass: &Pass) -> Resolution {
+    let share = if pass.first || pass.full { unknown.list_pages / 20 } else { 0 };
+    let made = if pass.first { unknown.looked_up } else { 0 };
+    let budget = usize::try_from(share.max(LOOKUPS_ALWAYS).saturating_sub(made)).unwrap_or(usize::MAX);
     let wanted = unknown.participants.iter().filter(|one| !one.external_id.trim().is_empty());
     Resolution {
         lookups: wanted.take(budget).cloned().collect(),
@@ -227,7 +230,7 @@ mod tests {
     use crate::provider::{Pass, Shape, Unknown, UnknownParticipant};
 
     fn planned(first: bool, full: bool) -> Vec<(&'static str, Shape, bool, i64)> {
-        let feeds = feeds(&Pass { first, full, since_ms: None }, Settings::default().lookback_ms, |_| 100);
+        let feeds = feeds(&Pass { first, full, ranged: false }, Settings::default().lookback_ms, |_| 100);
         feeds.iter().map(|feed| (feed.key.stream, feed.shape, feed.complete, feed.lookback_ms)).collect()
     }
 
@@ -249,17 +252,22 @@ mod tests {
 
     #[test]
     fn look_ups_take_a_small_share_of_a_pass() {
-        let unknown = |count: usize, feed_requests| Unknown {
+        let unknown = |count: usize, list_pages, looked_up| Unknown {
             participants: (0..count)
                 .map(|n| UnknownParticipant { external_id: format!("token{n}"), contact_of: None })
                 .chain([UnknownParticipant { external_id: " ".to_owned(), contact_of: None }])
                 .collect(),
             channels: Vec::new(),
-            feed_requests,
+            list_pages,
+            looked_up,
         };
-        let made = |count, requests| look_ups(&unknown(count, requests)).lookups.len();
-        assert_eq!((made(100, 0), made(100, 19), made(100, 20), made(100, 1000)), (5, 5, 6, 55));
-        assert_eq!((made(2, 1000), made(0, 1000)), (2, 0));
-        assert_eq!(look_ups(&unknown(9, 0)).misses_in_a_row, 5);
+        let [ordinary, first, full] =
+            [(false, false), (true, false), (false, true)].map(|(first, full)| Pass { first, full, ranged: false });
+        let made = |count, pages, before, pass| look_ups(&unknown(count, pages, before), pass).lookups.len();
+        assert_eq!([0, 19, 119, 1000].map(|pages| made(100, pages, 0, &first)), [5, 5, 5, 50]);
+        assert_eq!((made(100, 1000, 40, &first), made(100, 1000, 60, &first)), (10, 0), "cut short and gone on with");
+        assert_eq!((made(100, 1000, 40, &full), made(100, 1000, 40, &ordinary)), (50, 5));
+        assert_eq!((made(2, 1000, 0, &first), made(0, 1000, 0, &first)), (2, 0));
+        assert_eq!(look_ups(&unknown(9, 0, 0), &first).misses_in_a_row, 5);
     }
 }

@@ -20,7 +20,7 @@ const MESSAGES: &str = include_str!("../../../tests/fixtures/brilliant_directori
 const USER: &str = include_str!("../../../tests/fixtures/brilliant_directories/user.json");
 const VERIFIED: &str = r#"{"status":"success","message":{"website":"https://www.example.test","key":"Sync key"}}"#;
 const NOT_ALLOWED: &str = r#"{"status":"error","message":"API Key does not have permission to access this endpoint"}"#;
-const ORDINARY: Pass = Pass { first: false, full: false, since_ms: None };
+const ORDINARY: Pass = Pass { first: false, full: false, ranged: false };
 const OWNER: &str = "0986d338d31285f7578138137f8a7c87";
 
 /// What a site answers to a path below `/api/v2/` and a query.

@@ -10,7 +10,7 @@ const V0_THREAD_BARE: &str = "/api/v0/chatbots/399/threads/7c0e2b54-0001";
 const V2_PAGE_1: &str = "/api/v2/chatbots/399/conversations/7c0e2b54-0001/messages?limit=100";
 const V2_PAGE_2: &str = "/api/v2/chatbots/399/conversations/7c0e2b54-0001/messages?limit=100&cursor=bmV4dA%3D%3D";
 
-const PASS: Pass = Pass { first: true, full: false, since_ms: None };
+const PASS: Pass = Pass { first: true, full: false, ranged: false };
 
 fn job(reported: Option<i64>) -> Job {
     Job {

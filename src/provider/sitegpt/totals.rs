@@ -43,10 +43,20 @@ enum Counts {
 }
 
 const FACT: &str = "total_counts";
+const AGAINST_FACT: &str = "total_counts_against";
+
+/// So many in a row unlearn it.
+const UNLEARNT: u32 = 5;
 
 impl Counts {
     const LEARNT: [(&str, Self); 4] =
         [("doubted", Self::Doubted), ("objects", Self::Objects), ("halves", Self::Halves), ("mixed", Self::Mixed)];
+
+    /// How often, in a row, totals spoke for halves although objects were learnt: one may be a conversation that lacks
+    /// just so many, many are another way of counting.
+    fn against(facts: &Facts) -> u32 {
+        facts.get(AGAINST_FACT).and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
 
     fn remembered(facts: &Facts) -> Self {
         let word = facts.get(FACT);
@@ -93,7 +103,16 @@ impl Tally {
             _ => None,
         };
         let before = Counts::remembered(facts);
-        let mut now = before.with(evidence);
+        let against = match (before, evidence) {
+            (Counts::Objects, Some(Counts::Halves)) => Counts::against(facts) + 1,
+            (Counts::Objects, Some(_)) => 0,
+            _ => Counts::against(facts),
+        };
+        if against != Counts::against(facts) {
+            facts.set(AGAINST_FACT, against.to_string());
+        }
+        let doubtful = before == Counts::Objects && evidence == Some(Counts::Halves) && against < UNLEARNT;
+        let mut now = if doubtful { before } else { before.with(evidence) };
         let short = match now {
             Counts::Objects => self.objects < reported,
             // Where nothing is known, both ways of counting have to say so, and halves are the greater.
@@ -105,7 +124,9 @@ impl Tally {
         now.remember(facts);
         Compared {
             incomplete: short.then_some("count"),
-            refetch_all: before == Counts::Doubted && now == Counts::Objects,
+            // Or did not pass, and would now.
+            refetch_all: before == Counts::Doubted && now == Counts::Objects
+                || before == Counts::Objects && now == Counts::Mixed,
         }
     }
 }
@@ -162,8 +183,18 @@ mod tests {
     #[test]
     fn contradictions_make_it_lenient_for_good() {
         let facts = Facts::default();
-        story(&facts, &[(4, 8, 4, false), (4, 8, 8, false), (3, 6, 4, false), (2, 3, 4, true), (4, 8, 4, false)]);
+        story(&facts, &[(4, 8, 8, false), (4, 8, 4, false), (3, 6, 4, false), (2, 3, 4, true), (4, 8, 4, false)]);
         assert_eq!(facts.get(FACT).as_deref(), Some("mixed"));
+    }
+
+    #[test]
+    fn a_conversation_that_lacks_just_as_many_as_it_has_answers_does_not_pass_for_complete() {
+        let facts = Facts::default();
+        story(&facts, &[(4, 8, 4, false), (5, 9, 9, true), (4, 8, 4, false)]);
+        story(&facts, &[(5, 9, 9, true), (5, 9, 9, true), (5, 9, 9, true), (5, 9, 9, true)]);
+        assert_eq!(facts.get(FACT).as_deref(), Some("objects"));
+        assert_eq!(tally(5, 9).compare(Some(9), &facts), Compared { incomplete: None, refetch_all: true });
+        assert_eq!(facts.get(FACT).as_deref(), Some("mixed"), "so many are another way of counting");
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl Zaia {
             Some(thread) => BTreeSet::from([thread]),
             None => {
                 let behind = work.gathered.is_behind(work.job.reported_last_ms);
-                if !self.threads.worth_probing(work.gathered.len(), behind) {
+                if !self.threads.worth_probing(&work.job.external_id, work.gathered.len(), behind) {
                     return Ok(());
                 }
                 match self.thread_ids(work).await {

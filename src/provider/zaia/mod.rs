@@ -92,7 +92,12 @@ fn feeds(pass: &Pass, lookback_ms: i64) -> Vec<Feed> {
     if !everything {
         return vec![chats];
     }
-    vec![directory("channels"), directory("responders"), directory("external_users"), chats, directory("details")]
+    let mut feeds = vec![directory("channels"), directory("responders"), directory("external_users"), chats];
+    // Details name chats of all times, and do not say when they were: a range keeps to the chats that it found.
+    if !pass.ranged {
+        feeds.push(directory("details"));
+    }
+    feeds
 }
 
 /// What to do about unknown ids, given which of them directories were read for before: those that a directory
@@ -158,11 +163,16 @@ impl Provider for Zaia {
         ProviderKind::Zaia
     }
 
-    fn plan(&self, pass: &Pass) -> Vec<Feed> {
-        self.threads.renew();
+    async fn prepare(&self, pass: &Pass) -> Result<(), FetchError> {
+        // Here, not in `plan`: that is asked for more than once in a pass.
+        self.threads.renew(pass.full);
         if pass.first || pass.full {
             self.pages.doubt();
         }
+        Ok(())
+    }
+
+    fn plan(&self, pass: &Pass) -> Vec<Feed> {
         feeds(pass, self.lookback_ms)
     }
 
@@ -215,8 +225,8 @@ impl Provider for Zaia {
 mod tests {
     use super::*;
 
-    const ORDINARY: Pass = Pass { first: false, full: false, since_ms: None };
-    const FULL: Pass = Pass { first: false, full: true, since_ms: None };
+    const ORDINARY: Pass = Pass { first: false, full: false, ranged: false };
+    const FULL: Pass = Pass { first: false, full: true, ranged: false };
 
     fn names(feeds: &[Feed]) -> Vec<&str> {
         feeds.iter().map(|feed| feed.key.stream).collect()
@@ -239,7 +249,7 @@ mod tests {
             contact_of: contact.then(|| format!("c{id}")),
         };
         let participants = (0..contacts + others).map(|id| participant(id, id < contacts)).collect();
-        Unknown { participants, channels: vec!["ch".to_owned()], feed_requests: 1 }
+        Unknown { participants, channels: vec!["ch".to_owned()], list_pages: 1, looked_up: 0 }
     }
 
     #[test]

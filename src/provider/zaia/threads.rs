@@ -2,12 +2,16 @@
 //!
 //! The reference does not say. Asking every chat for its threads doubles the requests, so a few chats are probed
 //! until one of them tells; the outcome is the fact `threads` (`included` or `omitted`).
+//!
+//! A thread may be a rare thing. Passes that read everything therefore probe a tenth of all chats each, another tenth
+//! every time (fact `threads_round`), so that after ten of them no chat was left out.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::wire::Peek;
+use crate::model::Hasher;
 use crate::provider::Facts;
 
 /// Chats probed in one pass though nothing about them looks amiss.
@@ -15,7 +19,11 @@ const PROBES_PER_PASS: u32 = 10;
 /// Probes of one pass that may fail before they are left alone.
 const FAILURES_PER_PASS: u32 = 3;
 
+/// Passes that read everything until every chat was probed.
+const ROUNDS: u64 = 10;
+
 const FACT: &str = "threads";
+const ROUND_FACT: &str = "threads_round";
 
 /// What is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,15 +71,23 @@ pub(super) struct ThreadWatch {
     facts: Arc<Facts>,
     probes: AtomicU32,
     failures: AtomicU32,
+    /// The tenth of the chats that is probed in this pass, if it reads everything again.
+    tenth: Mutex<Option<u64>>,
 }
 
 impl ThreadWatch {
     pub(super) fn new(facts: Arc<Facts>) -> Self {
-        Self { facts, probes: AtomicU32::new(0), failures: AtomicU32::new(0) }
+        Self { facts, probes: AtomicU32::new(0), failures: AtomicU32::new(0), tenth: Mutex::new(None) }
     }
 
-    /// A pass begins.
-    pub(super) fn renew(&self) {
+    /// A pass begins. `full`: everything is read again.
+    pub(super) fn renew(&self, full: bool) {
+        let round = self.facts.get(ROUND_FACT).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let tenth = (full && self.state() == Threads::Undecided).then_some(round % ROUNDS);
+        if tenth.is_some() {
+            self.facts.set(ROUND_FACT, (round + 1).to_string());
+        }
+        *self.tenth.lock().unwrap_or_else(PoisonError::into_inner) = tenth;
         self.probes.store(0, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
     }
@@ -97,10 +113,15 @@ impl ThreadWatch {
     }
 
     /// Whether to probe a chat while undecided: always when its newest message did not come, else a few per pass,
-    /// of those with an exchange to hang a thread on.
-    pub(super) fn worth_probing(&self, messages: usize, behind: bool) -> bool {
+    /// of those with an exchange to hang a thread on, or the tenth whose turn it is.
+    pub(super) fn worth_probing(&self, chat: &str, messages: usize, behind: bool) -> bool {
         if self.failures.load(Ordering::Relaxed) >= FAILURES_PER_PASS {
             return false;
+        }
+        let tenth = *self.tenth.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_chat = Hasher::of_bytes(chat.as_bytes()).unsigned_abs() % ROUNDS;
+        if tenth == Some(of_chat) && messages > 0 {
+            return true;
         }
         behind || (messages >= 2 && self.probes.fetch_add(1, Ordering::Relaxed) < PROBES_PER_PASS)
     }
@@ -138,16 +159,31 @@ mod tests {
     #[test]
     fn probes_are_few_but_a_chat_that_is_behind_is_always_worth_one() {
         let watch = ThreadWatch::new(Arc::new(Facts::default()));
-        assert!(!watch.worth_probing(1, false));
-        let asked = (0..30).filter(|_| watch.worth_probing(2, false)).count();
+        assert!(!watch.worth_probing("c", 1, false));
+        let asked = (0..30).filter(|_| watch.worth_probing("c", 2, false)).count();
         assert_eq!(asked, 10);
-        assert!(watch.worth_probing(0, true));
-        watch.renew();
-        assert!(watch.worth_probing(2, false), "a new pass, a new budget");
+        assert!(watch.worth_probing("c", 0, true));
+        watch.renew(false);
+        assert!(watch.worth_probing("c", 2, false), "a new pass, a new budget");
         for _ in 0..3 {
             watch.failed();
         }
-        assert!(!watch.worth_probing(9, true), "a route that keeps failing is left alone for the pass");
+        assert!(!watch.worth_probing("c", 9, true), "a route that keeps failing is left alone for the pass");
+    }
+
+    #[test]
+    fn ten_full_passes_probe_every_chat() {
+        let facts = Arc::new(Facts::default());
+        let mut probed = HashSet::new();
+        for _ in 0..ROUNDS {
+            let watch = ThreadWatch::new(Arc::clone(&facts));
+            watch.renew(true);
+            let chats = (0..300).map(|n| format!("chat {n}"));
+            let now: Vec<String> = chats.filter(|chat| watch.worth_probing(chat, 1, false)).collect();
+            assert!(now.len() < 60, "{} of 300", now.len());
+            probed.extend(now);
+        }
+        assert_eq!(probed.len(), 300);
     }
 
     #[test]

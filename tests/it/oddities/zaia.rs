@@ -233,3 +233,50 @@ async fn a_server_with_its_own_limit_on_pages_is_read_to_the_end() {
         assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_of_one_day_brings_the_chats_of_that_day() {
+    const DAY: i64 = 86_400_000;
+    let mut data = ZaiaData::new();
+    let channel = data.add_channel("whatsapp", "WhatsApp");
+    let agent = data.add_agent("Iris");
+    let midnight = NOW_MS - NOW_MS % DAY;
+    for n in 0..120 {
+        let owner = data.add_external_user(&channel, Some("12025550100"), None);
+        let at = midnight - 10 * DAY + n * DAY / 12;
+        let chat = data.add_chat(Some(&channel), &owner, &agent, at);
+        data.add_message(&chat, "user", Some(&owner), at, "Hello?");
+    }
+    let (sim, home) = workspace(data).await;
+    let [since, until] =
+        [4, 3].map(|days| jiff::Timestamp::from_millisecond(midnight - days * DAY).unwrap().to_string());
+    let done = home.run(&["backfill", "--since", &since, "--until", &until]).await;
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(home.number("SELECT count(*) FROM conversations"), 12);
+    assert_eq!(home.number("SELECT count(*) FROM messages"), 12);
+    assert!(sim.world().count("/api/v1/chat-messages") < 30, "only theirs were asked for");
+    home.sync().await;
+    assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rare_side_thread_is_found_when_its_chat_has_its_turn() {
+    let mut data = ZaiaData::new();
+    data.quirks.hide_threaded = true;
+    let chats: Vec<String> = (0..60).map(|_| add_long_chat(&mut data, 4)).collect();
+    let hidden = &chats[47];
+    let on = data.messages.iter().find(|message| message.chat == *hidden).unwrap().id.clone();
+    let thread = data.add_thread(hidden, &on, NOW_MS + 1_200);
+    let owner = data.chats.iter().find(|chat| chat.id == *hidden).unwrap().owner.clone();
+    let said = data.add_message(hidden, "user", Some(&owner), NOW_MS + 1_500, "between the lines");
+    data.messages.iter_mut().find(|message| message.id == said).unwrap().thread = Some(thread);
+    let (sim, home) = workspace(data).await;
+    home.sync().await;
+    let there = || home.number("SELECT count(*) FROM messages WHERE body_text = 'between the lines'");
+    assert_eq!(there(), 0, "the first pass probes a few");
+    for _ in 0..10 {
+        home.sync_with(&["--full"]).await;
+    }
+    assert_eq!(there(), 1);
+    assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
+}
