@@ -152,6 +152,9 @@ fn stream(stream: &StreamStatus) -> Vec<String> {
     if stream.lookback_seconds > 0 {
         cells.push(format!("lookback {}", span(stream.lookback_seconds)));
     }
+    if stream.hold_back_seconds > 0 {
+        cells.push(format!("hold-back {}", span(stream.hold_back_seconds)));
+    }
     cells
 }
 
@@ -173,6 +176,11 @@ fn legend(report: &StatusReport) -> Vec<String> {
         ),
         (streams().any(|stream| stream.watermark.is_some()), "up to", "everything up to this id or time is stored"),
         (streams().any(|stream| stream.lookback_seconds > 0), "lookback", "each pass begins again so long before that"),
+        (
+            streams().any(|stream| stream.hold_back_seconds > 0),
+            "hold-back",
+            "what is newer is stored too, but looked for again by the next pass",
+        ),
         (method("keyset"), "keyset", "read onwards from the last id or time: nothing is missed"),
         (method("cursor"), "cursor", "read along the provider's own cursor, from start to end"),
         (method("window"), "window", "read in windows of time, each small enough to be whole"),
@@ -220,6 +228,7 @@ mod tests {
             method: method.to_owned(),
             watermark: None,
             lookback_seconds: 0,
+            hold_back_seconds: 0,
             note: None,
         }
     }
@@ -242,6 +251,7 @@ mod tests {
                 StreamStatus {
                     watermark: Some("2026-03-01T08:59:48.000Z".to_owned()),
                     lookback_seconds: 7200,
+                    hold_back_seconds: 60,
                     ..stream("threads", "keyset")
                 },
             ],
@@ -266,7 +276,7 @@ SOURCE     STATE    LAST SUCCESS (UTC)             CONVERSATIONS  MESSAGES  INCO
 directory  ok       2026-03-01 09:00:00, 12 s ago             10      1055           0             0
   brilliant_directories
     messages       keyset       up to 55
-    threads        keyset       up to 2026-03-01 08:59:48  lookback 2 h
+    threads        keyset       up to 2026-03-01 08:59:48  lookback 2 h  hold-back 1 min
 
 bots       failing  never                                      0         0           4             0
   zaia
@@ -279,6 +289,7 @@ bots       failing  never                                      0         0      
 incomplete   conversations that miss messages, or may (`incomplete_reason`)
 up to        everything up to this id or time is stored
 lookback     each pass begins again so long before that
+hold-back    what is newer is stored too, but looked for again by the next pass
 keyset       read onwards from the last id or time: nothing is missed
 best_effort  read from start to end until it stands still: the provider offers nothing stronger";
         assert_eq!(told(&report(vec![directory, bots], 2_732_032)).join("\n"), expected);

@@ -41,7 +41,7 @@ pub use query::{ConversationHead, Line, TranscriptError, find_conversation, tran
 pub use replay::{Replay, Replayed};
 pub use run::{RunMode, RunStatus, SourceRow};
 pub use schema::SCHEMA_VERSION;
-pub use status::{Configured, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
+pub use status::{Configured, ShownCursor, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
 pub use verify::{Gap, integrity, kept, known_gaps, source_names};
 pub use work::{StaleConversation, UnknownIds};
 pub use writer::{Store, WriterThread};

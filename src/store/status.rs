@@ -51,6 +51,8 @@ pub struct StreamStatus {
     pub method: String,
     pub watermark: Option<String>,
     pub lookback_seconds: i64,
+    /// The watermark is saved no later than this long before a pass began: what comes late is met by the next.
+    pub hold_back_seconds: i64,
     /// Why it stands on this rung, where that needs saying.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -64,8 +66,18 @@ pub struct Configured {
     pub enabled: bool,
 }
 
-/// How a cursor's JSON names its method, watermark, lookback and note: the part of it that `status` shows.
-pub(crate) type ReadCursor = fn(&str) -> Option<(String, Option<String>, i64, Option<String>)>;
+/// The part of a cursor that `status` shows: see [`StreamStatus`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownCursor {
+    pub method: String,
+    pub watermark: Option<String>,
+    pub lookback_seconds: i64,
+    pub hold_back_seconds: i64,
+    pub note: Option<String>,
+}
+
+/// Reads a cursor's JSON.
+pub(crate) type ReadCursor = fn(&str) -> Option<ShownCursor>;
 
 /// Reads the state of every configured source, and of sources that only the store knows.
 ///
@@ -181,8 +193,9 @@ fn one(
         })?
         .filter_map(|row| {
             row.map(|(name, scope, cursor)| {
-                let (method, watermark, lookback_seconds, note) = read_cursor(&cursor)?;
-                Some(StreamStatus { name, scope, method, watermark, lookback_seconds, note })
+                let ShownCursor { method, watermark, lookback_seconds, hold_back_seconds, note } =
+                    read_cursor(&cursor)?;
+                Some(StreamStatus { name, scope, method, watermark, lookback_seconds, hold_back_seconds, note })
             })
             .transpose()
         })

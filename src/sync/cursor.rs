@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::feed::HOLD_BACK_MS;
 use super::walk::Walk;
 use crate::normalise::to_iso;
+use crate::store::ShownCursor;
 
 /// What a watermark counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -81,15 +83,22 @@ impl FeedCursor {
         self.watermark = self.watermark.max(to);
     }
 
-    /// What `status` shows of a stored checkpoint: method, watermark, lookback in seconds, note.
+    /// What `status` shows of a stored checkpoint.
     #[must_use]
-    pub fn shown(json: &str) -> Option<(String, Option<String>, i64, Option<String>)> {
+    pub fn shown(json: &str) -> Option<ShownCursor> {
         let cursor: Self = serde_json::from_str(json).ok()?;
         let watermark = cursor.watermark.map(|value| match cursor.unit {
             Unit::Id => value.to_string(),
             Unit::Ms => to_iso(value),
         });
-        Some((cursor.method, watermark, cursor.lookback_ms / 1000, cursor.note))
+        let holds_back = cursor.unit == Unit::Ms && watermark.is_some();
+        Some(ShownCursor {
+            method: cursor.method,
+            watermark,
+            lookback_seconds: cursor.lookback_ms / 1000,
+            hold_back_seconds: if holds_back { HOLD_BACK_MS / 1000 } else { 0 },
+            note: cursor.note,
+        })
     }
 }
 

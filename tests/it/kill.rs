@@ -197,7 +197,8 @@ async fn processes_that_die_young_ask_for_the_lists_once_and_at_the_end_once_mor
             });
             let what = format!("{}: {deaths} deaths, {paid:?} against {plain:?}", case.name);
             println!("{what}");
-            assert!(deaths >= 2, "{what}");
+            // How many commits a process makes depends on which of them the writer folds together.
+            assert!(deaths >= 1, "{what}");
             assert_alike(&case, "died young", &home, &wanted);
             assert!(paid.fetches <= plain.fetches + deaths as usize * case.in_flight, "{what}");
             assert!(paid.requests <= plain.requests + lists + deaths as usize * case.in_flight, "{what}");

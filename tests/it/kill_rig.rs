@@ -227,8 +227,8 @@ const PARTS: &[(&str, &str)] = &[
         "SELECT stream, scope, json_extract(cursor, '$.method'), json_extract(cursor, '$.watermark'),
          json_extract(cursor, '$.walk'), json_extract(cursor, '$.sweep'), json_extract(cursor, '$.note') FROM cursors",
     ),
-    // How often a full pass began is no part of what it found.
-    ("fact", "SELECT name, value FROM facts WHERE name <> 'threads_round'"),
+    // How often a full pass began, and what a dead process probed, is no part of what was found.
+    ("fact", "SELECT name, value FROM facts WHERE name NOT IN ('threads_round', 'threads_probes')"),
     (
         "letter",
         "SELECT stream, external_id, parent, seq, stage, error, body_hash, resolved_at_ms IS NOT NULL FROM dead_letters",

@@ -165,7 +165,7 @@ impl Provider for Zaia {
 
     async fn prepare(&self, pass: &Pass) -> Result<(), FetchError> {
         // Here, not in `plan`: that is asked for more than once in a pass.
-        self.threads.renew(pass.full);
+        self.threads.renew(pass);
         if pass.first || pass.full {
             self.pages.doubt();
         }

@@ -3,16 +3,17 @@
 //! The reference does not say. Asking every chat for its threads doubles the requests, so a few chats are probed
 //! until one of them tells; the outcome is the fact `threads` (`included` or `omitted`).
 //!
-//! A thread may be a rare thing. Passes that read everything therefore probe a tenth of all chats each, another tenth
-//! every time (fact `threads_round`), so that after ten of them no chat was left out.
+//! A thread may be a rare thing. Passes that read everything again therefore probe a tenth of all chats each, another
+//! tenth every time (fact `threads_round`), so that after ten of them no chat was left out. A first pass probes a few in
+//! all, however often it is cut short (fact `threads_probes`).
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::wire::Peek;
 use crate::model::Hasher;
-use crate::provider::Facts;
+use crate::provider::{Facts, Pass};
 
 /// Chats probed in one pass though nothing about them looks amiss.
 const PROBES_PER_PASS: u32 = 10;
@@ -24,6 +25,7 @@ const ROUNDS: u64 = 10;
 
 const FACT: &str = "threads";
 const ROUND_FACT: &str = "threads_round";
+const PROBES_FACT: &str = "threads_probes";
 
 /// What is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,22 +75,37 @@ pub(super) struct ThreadWatch {
     failures: AtomicU32,
     /// The tenth of the chats that is probed in this pass, if it reads everything again.
     tenth: Mutex<Option<u64>>,
+    /// This is a first pass: its probes are counted in the store.
+    first: AtomicBool,
 }
 
 impl ThreadWatch {
     pub(super) fn new(facts: Arc<Facts>) -> Self {
-        Self { facts, probes: AtomicU32::new(0), failures: AtomicU32::new(0), tenth: Mutex::new(None) }
+        Self {
+            facts,
+            probes: AtomicU32::new(0),
+            failures: AtomicU32::new(0),
+            tenth: Mutex::new(None),
+            first: AtomicBool::new(false),
+        }
     }
 
-    /// A pass begins. `full`: everything is read again.
-    pub(super) fn renew(&self, full: bool) {
+    /// A pass begins.
+    pub(super) fn renew(&self, pass: &Pass) {
+        let full = pass.full && !pass.first;
         let round = self.facts.get(ROUND_FACT).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
         let tenth = (full && self.state() == Threads::Undecided).then_some(round % ROUNDS);
         if tenth.is_some() {
             self.facts.set(ROUND_FACT, (round + 1).to_string());
         }
         *self.tenth.lock().unwrap_or_else(PoisonError::into_inner) = tenth;
-        self.probes.store(0, Ordering::Relaxed);
+        let made = match (full, pass.first) {
+            (true, _) => PROBES_PER_PASS,
+            (_, true) => self.facts.get(PROBES_FACT).and_then(|text| text.parse().ok()).unwrap_or(0),
+            _ => 0,
+        };
+        self.probes.store(made, Ordering::Relaxed);
+        self.first.store(pass.first, Ordering::Relaxed);
         self.failures.store(0, Ordering::Relaxed);
     }
 
@@ -123,7 +140,14 @@ impl ThreadWatch {
         if tenth == Some(of_chat) && messages > 0 {
             return true;
         }
-        behind || (messages >= 2 && self.probes.fetch_add(1, Ordering::Relaxed) < PROBES_PER_PASS)
+        if behind {
+            return true;
+        }
+        let made = if messages >= 2 { self.probes.fetch_add(1, Ordering::Relaxed) } else { PROBES_PER_PASS };
+        if made < PROBES_PER_PASS && self.first.load(Ordering::Relaxed) {
+            self.facts.set(PROBES_FACT, (made + 1).to_string());
+        }
+        made < PROBES_PER_PASS
     }
 
     /// A probe could not be made.
@@ -163,7 +187,7 @@ mod tests {
         let asked = (0..30).filter(|_| watch.worth_probing("c", 2, false)).count();
         assert_eq!(asked, 10);
         assert!(watch.worth_probing("c", 0, true));
-        watch.renew(false);
+        watch.renew(&Pass { first: false, full: false, ranged: false });
         assert!(watch.worth_probing("c", 2, false), "a new pass, a new budget");
         for _ in 0..3 {
             watch.failed();
@@ -177,13 +201,24 @@ mod tests {
         let mut probed = HashSet::new();
         for _ in 0..ROUNDS {
             let watch = ThreadWatch::new(Arc::clone(&facts));
-            watch.renew(true);
+            watch.renew(&Pass { first: false, full: true, ranged: false });
             let chats = (0..300).map(|n| format!("chat {n}"));
             let now: Vec<String> = chats.filter(|chat| watch.worth_probing(chat, 1, false)).collect();
             assert!(now.len() < 60, "{} of 300", now.len());
             probed.extend(now);
         }
         assert_eq!(probed.len(), 300);
+    }
+
+    #[test]
+    fn a_first_pass_that_is_cut_short_does_not_probe_anew() {
+        let facts = Arc::new(Facts::default());
+        let probed = |chats: usize| {
+            let watch = ThreadWatch::new(Arc::clone(&facts));
+            watch.renew(&Pass { first: true, full: false, ranged: false });
+            (0..chats).filter(|_| watch.worth_probing("c", 2, false)).count()
+        };
+        assert_eq!([probed(7), probed(30), probed(30)], [7, 3, 0]);
     }
 
     #[test]
