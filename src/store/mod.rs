@@ -7,15 +7,18 @@
 //! released file. SQL stands beside the method that owns it; tables and views stand in `migrations/` only.
 
 mod access;
+mod backup;
 mod batch;
 mod commit;
 mod conversation;
 mod directory;
+mod erase;
 mod error;
 pub mod failpoint;
 mod journal;
 mod letters;
 mod lock;
+mod maintain;
 mod message;
 mod open;
 mod query;
@@ -24,6 +27,7 @@ mod renew;
 mod replay;
 mod run;
 mod schema;
+mod shroud;
 mod status;
 mod sweep;
 #[cfg(test)]
@@ -33,9 +37,11 @@ mod wal;
 mod work;
 mod writer;
 
+pub use backup::{Backup, backup, copies};
 pub use batch::{Access, Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
 pub use error::StoreError;
 pub use lock::StoreLock;
+pub use maintain::{Maintain, Maintained};
 pub use open::open_reader;
 pub use query::{ConversationHead, Line, TranscriptError, find_conversation, transcript};
 pub use replay::{Replay, Replayed};

@@ -15,6 +15,9 @@ const ZSTD_LEVEL: i32 = 3;
 /// Below this, compression gains nothing.
 const SMALLEST_COMPRESSED: usize = 256;
 
+/// Codec and body of a record whose raw form was dropped; the row stays, for what is known by it.
+const DROPPED: (&str, Vec<u8>) = ("json", Vec::new());
+
 /// What is stored of a raw record already.
 pub(super) struct RawState {
     id: Option<i64>,
@@ -39,10 +42,17 @@ impl Tx<'_> {
         Ok(Some(RawState { id: stored.map(|(id, _)| id), hash, same }))
     }
 
-    /// Stores a record's raw form, with the row it made.
-    pub(super) fn keep_raw(&self, record: &Record, state: &RawState, row_id: Option<i64>) -> rusqlite::Result<()> {
-        let raw = &record.raw;
-        let (codec, body) = compress(raw.json.get());
+    /// Stores a record's raw form, with the row it made. One that speaks of somebody forgotten, or whose text is too
+    /// old to be kept, leaves no body, and no hash either if it is somebody's who was forgotten.
+    pub(super) fn keep_raw(&self, record: &Record, state: &RawState) -> rusqlite::Result<()> {
+        let (raw, row_id) = (&record.raw, self.made);
+        let private = self.shroud.private;
+        let is_theirs = |id: &String| self.forgotten_participant(id).map(|found| found.is_some());
+        if private && raw.id.as_ref().map(is_theirs).transpose()?.unwrap_or(false) {
+            return Ok(());
+        }
+        let (codec, body) = if private || self.shroud.old { DROPPED } else { compress(raw.json.get()) };
+        let hash = (!private).then_some(state.hash);
         match state.id {
             Some(id) => self
                 .conn
@@ -50,7 +60,7 @@ impl Tx<'_> {
                     "UPDATE raw_records SET parent = ?2, seq = ?3, hash = ?4, codec = ?5, body = ?6, observed_at_ms = ?7,
                      row_id = coalesce(?8, row_id) WHERE id = ?1",
                 )?
-                .execute(params![id, raw.parent, raw.seq, state.hash, codec, body, self.now_ms, row_id])?,
+                .execute(params![id, raw.parent, raw.seq, hash, codec, body, self.now_ms, row_id])?,
             None => self
                 .conn
                 .prepare_cached(
@@ -65,7 +75,7 @@ impl Tx<'_> {
                     row_id,
                     raw.parent,
                     raw.seq,
-                    state.hash,
+                    hash,
                     codec,
                     body,
                     self.now_ms
