@@ -8,7 +8,7 @@ mod sync;
 mod verify;
 
 pub use build::{BuildError, build_sources, clock};
-pub use keep::maintain;
+pub use keep::{forget, maintain};
 pub use range::{Range, RangeError};
 pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};

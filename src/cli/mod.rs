@@ -7,6 +7,7 @@ mod backfill;
 mod backup;
 mod check;
 mod demo;
+mod forget;
 mod init;
 mod logging;
 mod maintain;
@@ -57,6 +58,8 @@ enum Command {
     Backup(backup::Args),
     /// Drop what is older than it may be kept, give free space back, and empty the log
     Maintain(maintain::Args),
+    /// Erase one person: text, names, addresses, raw records, and every byte of them
+    Forget(forget::Args),
     /// Let a source go on under another name
     Rename(rename::Args),
     /// Show the state of every source and stream
@@ -155,6 +158,10 @@ async fn run(args: Args) -> Exit {
         },
         Command::Maintain(maintain) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => maintain::run(&maintain, &config).await,
+            Err(exit) => exit,
+        },
+        Command::Forget(forget) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => forget::run(forget, &config).await,
             Err(exit) => exit,
         },
         Command::Rename(rename) => match load_without_keys(args.config.as_deref()) {

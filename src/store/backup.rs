@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
 use super::failpoint::failpoint;
-use super::{StoreError, open, schema, verify};
+use super::{StoreError, Who, open, person, schema, verify};
 
 /// Copies from before one upgrade that are kept: each attempt of an upgrade that is killed again and again makes one.
 const KEPT_BEFORE_UPGRADE: usize = 2;
@@ -87,6 +87,20 @@ pub fn copies(store: &Path, folder: &Path) -> Vec<PathBuf> {
     for target in 2..=schema::SCHEMA_VERSION {
         found.extend(named(store, folder, &format!("before-schema-{target}-")));
     }
+    found
+}
+
+/// The copies of this store in these folders that still hold somebody, or that cannot be read and so may.
+#[must_use]
+pub fn holding(store: &Path, folders: &[&Path], who: &Who) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = folders.iter().flat_map(|folder| copies(store, folder)).collect();
+    found.sort_unstable();
+    found.dedup();
+    let holds = |path: &PathBuf| {
+        let found = open_copy(path).and_then(|copy| person::holds(&copy, who));
+        found.unwrap_or(true)
+    };
+    found.retain(holds);
     found
 }
 

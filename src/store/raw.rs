@@ -47,8 +47,8 @@ impl Tx<'_> {
     pub(super) fn keep_raw(&self, record: &Record, state: &RawState) -> rusqlite::Result<()> {
         let (raw, row_id) = (&record.raw, self.made);
         let private = self.shroud.private;
-        let is_theirs = |id: &String| self.forgotten_participant(id).map(|found| found.is_some());
-        if private && raw.id.as_ref().map(is_theirs).transpose()?.unwrap_or(false) {
+        // A record that describes somebody is known by their id: not even that stays.
+        if private && row_id.is_none() {
             return Ok(());
         }
         let (codec, body) = if private || self.shroud.old { DROPPED } else { compress(raw.json.get()) };
