@@ -171,7 +171,11 @@ fn copy(
     let outcome = made.map_err(|error| error.to_string()).and_then(|made| {
         drop(made);
         let target = part.to_str().ok_or("the folder's name is not text")?;
-        connection.execute("VACUUM INTO ?1", [target]).map_err(|error| error.to_string())?;
+        // `query_only` minds the copy as well; a reader's connection is opened read-only besides.
+        let copied = connection
+            .execute_batch("PRAGMA query_only = OFF")
+            .and_then(|()| connection.execute("VACUUM INTO ?1", [target]));
+        copied.map_err(|error| error.to_string())?;
         failpoint!("backup.written");
         look_at(&part, schema)?;
         let synced = File::open(&part).and_then(|file| file.sync_all());
@@ -222,8 +226,20 @@ fn look_at(part: &Path, schema: i64) -> Result<(), String> {
     }
 }
 
+/// Opens a file that nobody writes to, without making files beside it: whatever it is, it is left as it was.
 fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    let mut uri = String::from("file:");
+    for c in path.to_string_lossy().chars() {
+        match c {
+            '%' => uri.push_str("%25"),
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            _ => uri.push(c),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(uri, flags)
 }
 
 fn not_kept(folder: &Path, cause: String) -> StoreError {

@@ -149,7 +149,7 @@ impl Tx<'_> {
         };
         self.conversations.insert(row.external_id.clone(), id);
         self.made = Some(id);
-        if let Some((_, forgotten)) = shrouded {
+        if let Some((_, Some(forgotten))) = shrouded {
             self.forget_conversation(id, forgotten)?;
         }
         let agents_changed = self.roles_of(id, row)?;

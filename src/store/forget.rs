@@ -119,6 +119,14 @@ fn in_transaction(conn: &Connection, asked: &Forget) -> rusqlite::Result<Forgot>
     done.mentions_elsewhere = mentions(conn, &marks, &theirs)?;
     participants(conn, &mut people, asked)?;
     done.conversations = conversations(conn, &theirs.conversations, asked)?;
+    for id in theirs.named_in.difference(&theirs.conversations.iter().copied().collect()) {
+        // The page may be their own profile, which is called by their name.
+        if conn.execute("UPDATE conversations SET page_url = NULL WHERE id = ?1 AND page_url IS NOT NULL", [id])? > 0 {
+            done.traces += 1;
+            conn.execute("UPDATE change_counter SET rev = rev + 1 WHERE id = 1", [])?;
+            conn.execute("UPDATE conversations SET rev = (SELECT rev FROM change_counter) WHERE id = ?1", [id])?;
+        }
+    }
     let messages: Vec<i64> = theirs.messages.iter().copied().collect();
     for id in &messages {
         let revisions: u64 = number(conn, "SELECT count(*) FROM message_revisions WHERE message_id = ?1", *id)?;
@@ -254,6 +262,11 @@ fn letters(conn: &Connection, source_id: i64, marks: &Marks, theirs: &Theirs) ->
 /// What else names them: names of channels and of people, errors of runs and letters, cursors, facts.
 fn traces(conn: &Connection, sources: &BTreeSet<i64>, marks: &Marks, now_ms: i64) -> rusqlite::Result<u64> {
     let mut changed = 0;
+    // The planner's samples are values of indexed columns, external ids among them. They are taken anew in time.
+    let sampled = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat4')";
+    if conn.query_row(sampled, [], |row| row.get(0))? {
+        conn.execute("DELETE FROM sqlite_stat4", [])?;
+    }
     for source_id in sources {
         let channels: Vec<(i64, String)> = conn
             .prepare_cached("SELECT id, name FROM channels WHERE source_id = ?1 AND name IS NOT NULL")?

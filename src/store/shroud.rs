@@ -152,12 +152,15 @@ impl Tx<'_> {
         Ok(blank.then(|| erase::blanked(row, pseudonym)))
     }
 
-    /// The conversation as it may be stored; `None`: as it is.
+    /// The conversation as it may be stored, and since when it is forgotten, if it is; `None`: as it is.
     pub(super) fn shrouded_conversation(
         &mut self,
         stored: Option<i64>,
         row: &ConversationRow,
-    ) -> rusqlite::Result<Option<(ConversationRow, Forgotten)>> {
+    ) -> rusqlite::Result<Option<(ConversationRow, Option<Forgotten>)>> {
+        if self.shroud.key.is_none() {
+            return Ok(None);
+        }
         let mut forgotten = match stored {
             Some(id) => self.private_conversation(id)?,
             None => None,
@@ -173,10 +176,18 @@ impl Tx<'_> {
             let contact = self.forgotten("participant_id", id)?.filter(|contact| contact.covers(started));
             forgotten = forgotten.or(contact);
         }
-        Ok(forgotten.map(|forgotten| {
+        if forgotten.is_some() {
             let row = ConversationRow { title: Patch::Clear, page_url: Patch::Clear, ..row.clone() };
-            (row, forgotten)
-        }))
+            return Ok(Some((row, forgotten)));
+        }
+        // Whoever answers is often asked on a page of their own, which is called by their name.
+        let agents: &[String] = if let Patch::Set(agents) = &row.agents { agents } else { &[] };
+        for named in agents.iter().chain(&row.other_contacts) {
+            if self.forgotten_participant(named)?.is_some() {
+                return Ok(Some((ConversationRow { page_url: Patch::Clear, ..row.clone() }, None)));
+            }
+        }
+        Ok(None)
     }
 
     /// A conversation turned out to be a forgotten contact's: what is stored of it goes, and stays away.
