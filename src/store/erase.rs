@@ -1,51 +1,63 @@
 //! Taking the text out of messages for good. The rows stay: counts, times and keys are still true.
 
+use ring::hmac;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::shroud;
 use crate::model::{Attachment, AuthorKind, Citation, MessageKind, MessageRow};
 
 /// Why a text goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Why<'k> {
     /// It is older than texts may be kept. The record's hash stays, so that it is known again when it is read again.
     Old,
-    /// It is somebody's who was forgotten. Nothing that was computed from it stays.
-    Forgotten,
+    /// It is somebody's who was forgotten. Nothing that was computed from it stays, except under the store's key.
+    Forgotten(&'k hmac::Key),
 }
 
 /// Erases messages by row id, inside a transaction of the caller's, with the change counter as the database has it.
-pub(super) fn messages(conn: &Connection, ids: &[i64], why: Why, now_ms: i64) -> rusqlite::Result<()> {
-    let mut rev = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
+pub(super) fn messages(conn: &Connection, ids: &[i64], why: Why<'_>, now_ms: i64) -> rusqlite::Result<()> {
+    let mut rev: i64 = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
     for id in ids {
-        message(conn, *id, why, now_ms, &mut rev)?;
+        rev += 1;
+        message(conn, *id, why, now_ms, rev)?;
     }
     conn.execute("UPDATE change_counter SET rev = ?1 WHERE id = 1", [rev])?;
     Ok(())
 }
 
-/// Erases one message; `rev` is the change counter.
-pub(super) fn message(conn: &Connection, id: i64, why: Why, now_ms: i64, rev: &mut i64) -> rusqlite::Result<()> {
+/// Erases one message; `rev` is its new revision number.
+pub(super) fn message(conn: &Connection, id: i64, why: Why<'_>, now_ms: i64, rev: i64) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM message_revisions WHERE message_id = ?1")?.execute([id])?;
     conn.prepare_cached("UPDATE citations SET url = NULL, title = NULL WHERE message_id = ?1")?.execute([id])?;
     conn.prepare_cached("UPDATE attachments SET url = NULL, name = NULL WHERE message_id = ?1")?.execute([id])?;
     // The raw record: kept under the message's own id, or under `conversation/message` without the half.
-    conn.prepare_cached(
-        "UPDATE raw_records SET codec = 'json', body = x'', hash = iif(?2, NULL, hash) WHERE id IN (
-           SELECT r.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
-           JOIN raw_records AS r ON r.source_id = c.source_id AND r.stream = 'messages'
-           AND r.external_id IN (m.external_id,
-             c.external_id || '/' || substr(m.external_id, 1, length(m.external_id) - 2))
-           WHERE m.id = ?1)",
-    )?
-    .execute(params![id, why == Why::Forgotten])?;
+    let records: Vec<i64> = conn
+        .prepare_cached(
+            "SELECT r.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
+             JOIN raw_records AS r ON r.source_id = c.source_id AND r.stream = 'messages'
+             AND r.external_id IN (m.external_id,
+               c.external_id || '/' || substr(m.external_id, 1, length(m.external_id) - 2))
+             WHERE m.id = ?1",
+        )?
+        .query_map([id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for record in records {
+        match why {
+            Why::Forgotten(key) => shroud::drop_raw(conn, key, record)?,
+            Why::Old => {
+                conn.prepare_cached("UPDATE raw_records SET codec = 'json', body = x'' WHERE id = ?1 AND body <> x''")?
+                    .execute([record])?;
+            }
+        }
+    }
     derived(conn, id)?;
     let Some(blank) = blank_of(conn, id)? else { return Ok(()) };
-    *rev += 1;
     conn.prepare_cached(
         "UPDATE messages SET body_text = '', body_html = NULL, content_hash = ?2, rev = ?3,
          erased_at_ms = coalesce(erased_at_ms, ?4) WHERE id = ?1",
     )?
-    .execute(params![id, blank.content_hash(), *rev, now_ms])?;
+    .execute(params![id, blank.content_hash(), rev, now_ms])?;
     Ok(())
 }
 

@@ -132,7 +132,7 @@ fn in_transaction(conn: &Connection, asked: &Forget) -> rusqlite::Result<Forgot>
         let revisions: u64 = number(conn, "SELECT count(*) FROM message_revisions WHERE message_id = ?1", *id)?;
         done.revisions += revisions;
     }
-    erase::messages(conn, &messages, erase::Why::Forgotten, asked.now_ms)?;
+    erase::messages(conn, &messages, erase::Why::Forgotten(&shroud::read_key(conn)?), asked.now_ms)?;
     done.messages = u64::try_from(messages.len()).unwrap_or(0);
     done.participants = people;
     Ok(done)
@@ -199,6 +199,7 @@ impl Theirs {
     /// Drops raw records that are theirs or name them: how many. Records of conversations and messages stay as empty
     /// rows, since sweeps count them; those of people go.
     fn raw(&self, conn: &Connection, source_id: i64, marks: &Marks) -> rusqlite::Result<u64> {
+        let key = shroud::read_key(conn)?;
         let mut found = Vec::new();
         for (stream, sql) in [
             (
@@ -224,11 +225,10 @@ impl Theirs {
             })?;
         }
         for (id, stays) in &found {
-            let sql = match stays {
-                true => "UPDATE raw_records SET codec = 'json', body = x'', hash = NULL WHERE id = ?1",
-                false => "DELETE FROM raw_records WHERE id = ?1",
-            };
-            conn.prepare_cached(sql)?.execute([id])?;
+            match stays {
+                true => shroud::drop_raw(conn, &key, *id)?,
+                false => drop(conn.prepare_cached("DELETE FROM raw_records WHERE id = ?1")?.execute([id])?),
+            }
         }
         Ok(u64::try_from(found.len()).unwrap_or(0))
     }
@@ -320,8 +320,7 @@ fn mentions(conn: &Connection, marks: &Marks, theirs: &Theirs) -> rusqlite::Resu
 
 /// Takes names and addresses off, and puts a pseudonym in the place of the external id.
 fn participants(conn: &Connection, people: &mut [Person], asked: &Forget) -> rusqlite::Result<()> {
-    let key: Vec<u8> = conn.query_row("SELECT key FROM erasure WHERE id = 1", [], |row| row.get(0))?;
-    let key = shroud::key_of(&key);
+    let key = shroud::read_key(conn)?;
     for person in people {
         let external_id = match person.forgotten_before {
             true => person.external_id.clone(),

@@ -18,6 +18,9 @@ const SMALLEST_COMPRESSED: usize = 256;
 /// Codec and body of a record whose raw form was dropped; the row stays, for what is known by it.
 const DROPPED: (&str, Vec<u8>) = ("json", Vec::new());
 
+/// The same where it speaks of somebody who was forgotten: the hash is a keyed one then.
+const FORGOTTEN: (&str, Vec<u8>) = ("zstd", Vec::new());
+
 /// What is stored of a raw record already.
 pub(super) struct RawState {
     id: Option<i64>,
@@ -38,12 +41,13 @@ impl Tx<'_> {
             )?
             .query_row(params![self.source_id, record.stream, external_id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let same = stored.is_some_and(|(_, before)| before == Some(hash));
+        let before = stored.and_then(|(_, before)| before);
+        let same = before.is_some() && (before == Some(hash) || before == self.keyed_hash(hash));
         Ok(Some(RawState { id: stored.map(|(id, _)| id), hash, same }))
     }
 
     /// Stores a record's raw form, with the row it made. One that speaks of somebody forgotten, or whose text is too
-    /// old to be kept, leaves no body, and no hash either if it is somebody's who was forgotten.
+    /// old to be kept, leaves no body.
     pub(super) fn keep_raw(&self, record: &Record, state: &RawState) -> rusqlite::Result<()> {
         let (raw, row_id) = (&record.raw, self.made);
         let private = self.shroud.private;
@@ -51,8 +55,12 @@ impl Tx<'_> {
         if private && row_id.is_none() {
             return Ok(());
         }
-        let (codec, body) = if private || self.shroud.old { DROPPED } else { compress(raw.json.get()) };
-        let hash = (!private).then_some(state.hash);
+        let (codec, body) = match (private, self.shroud.old) {
+            (true, _) => FORGOTTEN,
+            (false, true) => DROPPED,
+            (false, false) => compress(raw.json.get()),
+        };
+        let hash = if private { self.keyed_hash(state.hash) } else { Some(state.hash) };
         match state.id {
             Some(id) => self
                 .conn

@@ -73,7 +73,38 @@ pub(super) fn pseudonym(key: &hmac::Key, source_id: i64, external_id: &str) -> S
     format!("forgotten-{hex}")
 }
 
+/// What stands for a record's hash once the record is forgotten: the next reading knows by it that nothing changed,
+/// and without the key nobody can try out what the record said.
+pub(super) fn keyed(key: &hmac::Key, hash: i64) -> i64 {
+    let tag = hmac::sign(key, &hash.to_le_bytes());
+    tag.as_ref().first_chunk().map_or(0, |bytes| i64::from_le_bytes(*bytes))
+}
+
+/// Takes the body out of a stored record of somebody forgotten, and puts the keyed hash in the place of its own. Done
+/// twice it is done once: an empty body in the codec `zstd` says that it was done.
+pub(super) fn drop_raw(conn: &Connection, key: &hmac::Key, id: i64) -> rusqlite::Result<()> {
+    let hash: Option<Option<i64>> = conn
+        .prepare_cached("SELECT hash FROM raw_records WHERE id = ?1 AND NOT (codec = 'zstd' AND body = x'')")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let Some(hash) = hash else { return Ok(()) };
+    conn.prepare_cached("UPDATE raw_records SET codec = 'zstd', body = x'', hash = ?2 WHERE id = ?1")?
+        .execute(params![id, hash.map(|hash| keyed(key, hash))])?;
+    Ok(())
+}
+
+/// The store's own key.
+pub(super) fn read_key(conn: &Connection) -> rusqlite::Result<hmac::Key> {
+    let key: Vec<u8> = conn.query_row("SELECT key FROM erasure WHERE id = 1", [], |row| row.get(0))?;
+    Ok(key_of(&key))
+}
+
 impl Tx<'_> {
+    /// What stands for a record's hash where the record is one of somebody forgotten.
+    pub(super) fn keyed_hash(&self, hash: i64) -> Option<i64> {
+        self.shroud.key.as_ref().map(|key| keyed(key, hash))
+    }
+
     /// The row of a forgotten participant, and their pseudonym.
     pub(super) fn forgotten_participant(&self, external_id: &str) -> rusqlite::Result<Option<(i64, String)>> {
         let Some(key) = &self.shroud.key else { return Ok(None) };
@@ -210,11 +241,10 @@ impl Tx<'_> {
             )?
             .query_map(params![conversation, forgotten.suppress, forgotten.at_ms], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
+        let key = read_key(self.conn)?;
         for id in theirs {
-            let mut rev = self.next_rev();
-            self.give_back_rev();
-            erase::message(self.conn, id, erase::Why::Forgotten, self.now_ms, &mut rev)?;
-            self.next_rev();
+            let rev = self.next_rev();
+            erase::message(self.conn, id, erase::Why::Forgotten(&key), self.now_ms, rev)?;
         }
         Ok(())
     }
