@@ -149,6 +149,9 @@ fn told(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     if report.found_nobody() {
         lines.push("Nobody like that is in the store.".to_owned());
+        if forgot.scrubbed {
+            lines.push("Somebody was forgotten before; the file was rewritten once more.".to_owned());
+        }
     } else {
         let would = if report.dry_run { "Would erase" } else { "Erased" };
         lines.extend(forgot.participants.iter().map(|person| described(person, report.dry_run)));

@@ -263,3 +263,29 @@ async fn a_reader_in_the_way_is_told_and_the_next_run_finishes() {
     // Whoever has the same address elsewhere is another participant.
     assert!(!found_in(home, &["zebrawood three", "zebrawood four", EMAIL]).is_empty());
 }
+
+/// Wherever it is killed, either nothing was erased, or the next run leaves no byte, though it finds nobody any more.
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_killed_is_made_good_by_the_next() {
+    let scene = scene().await;
+    let home = &scene.home;
+    let whole = std::fs::read(home.db()).unwrap();
+    for point in ["forget.erased", "forget.committed", "forget.rewritten"] {
+        for file in ["chatloom.db-wal", "chatloom.db-shm"] {
+            drop(std::fs::remove_file(home.folder.path().join(file)));
+        }
+        std::fs::write(home.db(), &whole).unwrap();
+        let args = ["forget", "--email", EMAIL, "--yes"];
+        let mut command = home.command(&args, "chatloom=warn");
+        command.env("CHATLOOM_FAULTS", format!("crash={point}"));
+        let killed = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        assert_eq!(killed.status.code(), None, "{point}");
+        let untouched = point == "forget.erased";
+        assert_eq!(texts(home).len() > OTHERS.len(), untouched, "{point}");
+        let again = home.run(&args).await;
+        assert_eq!(again.code, i32::from(!untouched), "{point}: {}{}", again.stdout, again.stderr);
+        assert_eq!(found_in(home, &[&TRACES[..], &[EMAIL]].concat()), Vec::<String>::new(), "{point}");
+        assert_eq!(home.run(&["verify", "--offline"]).await.code, 0);
+    }
+}
