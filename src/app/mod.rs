@@ -1,12 +1,14 @@
 //! The composition root: from a checked configuration to sources that can be read, and passes over them.
 
 mod build;
+mod keep;
 mod range;
 mod retry;
 mod sync;
 mod verify;
 
 pub use build::{BuildError, build_sources, clock};
+pub use keep::{forget, maintain};
 pub use range::{Range, RangeError};
 pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};

@@ -11,7 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("app", &["config", "http", "model", "provider", "store", "sync"]),
     ("sync", &["http", "model", "normalise", "provider", "store"]),
     ("provider", &["http", "model", "normalise"]),
-    ("store", &["model"]),
+    ("store", &["model", "normalise"]),
     ("config", &["model"]),
     ("http", &["normalise", "model"]),
     ("normalise", &["model"]),
