@@ -1,6 +1,7 @@
 //! The composition root: from a checked configuration to sources that can be read, and passes over them.
 
 mod build;
+pub mod daemon;
 mod range;
 mod retry;
 mod sync;

@@ -17,6 +17,11 @@ pub(super) fn start_quietly() {
     begin("chatloom=warn");
 }
 
+/// Starts logging for the daemon: whoever runs it on a terminal wants to see what it does.
+pub(super) fn start_daemon() {
+    begin("chatloom=info");
+}
+
 fn begin(usual: &str) {
     let terminal = std::io::stderr().is_terminal();
     let filter = config::log_filter()

@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod rename;
 mod retry;
+mod run;
 mod show;
 mod signals;
 mod status;
@@ -47,6 +48,8 @@ enum Command {
     Sync(sync::Args),
     /// Bring the history once, with progress; interrupted, the same command goes on where it stopped
     Backfill(backfill::Args),
+    /// Read every source on its schedules until SIGTERM; SIGHUP reads the configuration and the keys again
+    Run,
     /// Check the file, and compare what it holds with what the providers count
     Verify(verify::Args),
     /// Try dead letters again from what is stored, without any request; with --all every record
@@ -113,10 +116,10 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    runtime.block_on(run(args)).into()
+    runtime.block_on(dispatch(args)).into()
 }
 
-async fn run(args: Args) -> Exit {
+async fn dispatch(args: Args) -> Exit {
     match args.command {
         Command::Init => init::run(args.config.as_deref()),
         Command::Demo(demo) => demo::run(demo).await,
@@ -132,6 +135,7 @@ async fn run(args: Args) -> Exit {
             Ok(config) => backfill::run(backfill, &config).await,
             Err(exit) => exit,
         },
+        Command::Run => run::run(args.config).await,
         Command::Verify(verify) => {
             let config = args.config.as_deref();
             match if verify.offline { load_without_keys(config) } else { load(config) } {

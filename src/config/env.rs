@@ -55,6 +55,12 @@ pub fn log_filter() -> Option<String> {
     Env::process().get("CHATLOOM_LOG").and_then(OsStr::to_str).map(str::to_owned)
 }
 
+/// Where the service manager wants to be told how things stand: a path, or an abstract name that begins with `@`.
+#[must_use]
+pub fn notify_socket() -> Option<OsString> {
+    Env::process().get("NOTIFY_SOCKET").map(OsStr::to_owned)
+}
+
 /// Whether `NO_COLOR` asks for plain output (any value but an empty one, as <https://no-color.org> says).
 #[must_use]
 pub fn no_color() -> bool {

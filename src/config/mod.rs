@@ -31,7 +31,7 @@ mod walk;
 
 #[cfg(debug_assertions)]
 pub use env::faults;
-pub use env::{Env, log_filter, no_color};
+pub use env::{Env, log_filter, no_color, notify_socket};
 pub use init::{DEFAULT_TOML, InitError, init, init_target};
 pub use load::{load, load_with, load_without_keys};
 pub use problem::{Problem, Problems};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use crate::model::ProviderKind;
@@ -74,6 +74,32 @@ impl SourceConfig {
     #[must_use]
     pub fn kind(&self) -> ProviderKind {
         self.settings.kind()
+    }
+
+    /// Whether another source is set up in just the same way, its key included.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        // Every field is named, so that a new one is not forgotten here.
+        fn plain(source: &SourceConfig) -> impl PartialEq {
+            let SourceConfig {
+                name,
+                settings,
+                base_url,
+                api_key,
+                key_origin,
+                enabled,
+                poll,
+                sweep,
+                requests_per_minute,
+                concurrency,
+                timeout,
+                lookback,
+            } = source;
+            let key = api_key.expose_secret();
+            let limits = (*requests_per_minute, *concurrency, *timeout, *lookback);
+            ((name, settings, base_url, key, key_origin), (*enabled, poll, sweep), limits)
+        }
+        plain(self) == plain(other)
     }
 
     /// The lookback in milliseconds, as streams count it.

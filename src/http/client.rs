@@ -15,7 +15,7 @@ use super::usage::Counters;
 use super::verdict::{Judge, Pause, Setback, Verdict};
 use super::wire::{Outcome, Wire};
 use super::words::Words;
-use super::{FetchError, Pacer, Unfit, Usage, address};
+use super::{FetchError, Pacer, Pulse, Unfit, Usage, address};
 
 /// Redirects within the origin that are followed in one try.
 const HOPS: u32 = 3;
@@ -130,6 +130,12 @@ impl Http {
         self.inner.counters.usage()
     }
 
+    /// Whether its requests move.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.inner.counters.pulse()
+    }
+
     /// How long the provider still wants no requests with this credential, for a display of progress.
     #[must_use]
     pub fn waiting(&self) -> Option<Duration> {
@@ -188,6 +194,7 @@ impl Inner {
                 tracing::debug!(endpoint, status, tries, wait_ms, trouble = setback.trouble(), "trying again");
             }
             if let Pause::Own(_) = setback.pause {
+                let _waiting = self.counters.wait();
                 self.unless_cancelled(tokio::time::sleep(wait)).await?;
             }
             // Waits that the provider asked for happen at the pacer, where all streams of the credential wait.
@@ -208,6 +215,7 @@ impl Inner {
             }
             let started = Instant::now();
             let outcome = self.unless_cancelled(self.wire.send(&url, left)).await?;
+            self.counters.ended();
             let took = started.elapsed();
             left = left.saturating_sub(took);
             answered |= !matches!(outcome, Outcome::Failed { answered: false, .. });
@@ -225,6 +233,7 @@ impl Inner {
 
     async fn turn(&self, endpoint: &str) -> Result<(), FetchError> {
         let begin = self.pacer.now();
+        let _waiting = self.counters.wait();
         let turn = self.pacer.turn(self.policy.patience, &self.cancel).await;
         self.counters.waited(begin, self.pacer.now(), self.pacer.quiet());
         turn.map_err(|reason| match reason {

@@ -15,10 +15,21 @@ pub struct Usage {
     pub throttled_ms: u64,
 }
 
+/// Signs of life of a client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// Requests that came to an end, good or bad.
+    pub ended: u64,
+    /// Requests that wait for something known: a turn, a pause that the provider wants, the next try.
+    pub waiting: u64,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
+    ended: AtomicU64,
+    waiting: AtomicU64,
     throttled: Mutex<Throttled>,
 }
 
@@ -36,6 +47,20 @@ impl Counters {
 
     pub(super) fn retry(&self) {
         self.retries.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn ended(&self) {
+        self.ended.fetch_add(1, Relaxed);
+    }
+
+    /// A known wait begins; it ends when the guard is dropped.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting(&self.waiting)
+    }
+
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse { ended: self.ended.load(Relaxed), waiting: self.waiting.load(Relaxed) }
     }
 
     /// Somebody waited from `begin` to `end`, while the provider wanted `quiet`.
@@ -56,6 +81,15 @@ impl Counters {
             retries: self.retries.load(Relaxed),
             throttled_ms: u64::try_from(throttled.as_millis()).unwrap_or(u64::MAX),
         }
+    }
+}
+
+/// A known wait.
+pub(super) struct Waiting<'a>(&'a AtomicU64);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

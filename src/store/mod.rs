@@ -39,7 +39,7 @@ pub use lock::StoreLock;
 pub use open::open_reader;
 pub use query::{ConversationHead, Line, TranscriptError, find_conversation, transcript};
 pub use replay::{Replay, Replayed};
-pub use run::{RunMode, RunStatus, SourceRow};
+pub use run::{LastReads, RunMode, RunStatus, SourceRow};
 pub use schema::SCHEMA_VERSION;
 pub use status::{Configured, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
 pub use verify::{Gap, integrity, kept, known_gaps, source_names};

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::batch::{Batch, Committed, UsageNow};
 use super::failpoint::failpoint;
 use super::replay::{self, Replay, Replayed};
-use super::run::{self, Finish, RunMode, RunStatus, SourceRow};
+use super::run::{self, Finish, LastReads, RunMode, RunStatus, SourceRow};
 use super::wal::{self, WalCap};
 use super::work::{self, StaleConversation, UnknownIds};
 use super::{StoreError, StoreLock, access, commit, open};
@@ -191,6 +191,28 @@ impl Store {
     /// SQLite failed.
     pub async fn was_cut_short(&self, source_id: i64) -> Result<bool, StoreError> {
         self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
+    }
+
+    /// When a source was last read, and last read whole.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn last_reads(&self, name: &str) -> Result<LastReads, StoreError> {
+        let name = name.to_owned();
+        self.on_writer("looking up the last runs", move |conn| run::last_reads(conn, &name)).await
+    }
+
+    /// Closes what is left of a source's runs after one ended badly.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn abandon_runs(&self, name: &str, why: &str, now_ms: i64) -> Result<(), StoreError> {
+        let (name, why) = (name.to_owned(), why.to_owned());
+        self.on_writer("closing a run that ended badly", move |conn| match run::known(conn, &name)? {
+            Some(id) => run::abandon(conn, id, &why, now_ms),
+            None => Ok(()),
+        })
+        .await
     }
 
     /// Begins a run: its id, and the change counter at its start.

@@ -33,7 +33,12 @@ pub async fn run_retry(
 ) -> Result<SourceReport, StoreError> {
     let row = store.source(&source.name, source.provider.kind(), &source.base_url, None).await?;
     let progress = Arc::new(Progress::new(source.name.clone(), source.http.clone()));
-    let purpose = Purpose { mode: RunMode::Retry, pass: Pass { first: false, full: all, since_ms: None }, range: None };
+    let purpose = Purpose {
+        mode: RunMode::Retry,
+        pass: Pass { first: false, full: all, since_ms: None },
+        range: None,
+        told_before: false,
+    };
     let runner =
         Runner::start(Arc::clone(&source), row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel)
             .await?;
@@ -67,7 +72,10 @@ impl Runner {
         let Some(before) = row.timezone.filter(|before| *before != zone) else { return Ok(()) };
         tracing::info!(source = %source.name, before, now = zone, "the time zone changed; computing all times anew");
         self.progress.doing("times anew");
-        if self.again(What::Records, Some(zone)).await? {
+        self.progress.long_work(true);
+        let stopped = self.again(What::Records, Some(zone)).await;
+        self.progress.long_work(false);
+        if stopped? {
             return Err(FetchError::Cancelled.into());
         }
         Ok(())

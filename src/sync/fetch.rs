@@ -136,10 +136,14 @@ impl Runner {
         outcome.failed += 1;
         let ends = error.ends_source() || error.is_deferred() || many;
         if !error.ends_source() {
-            tracing::warn!(
-                source = %self.source.name, stream = "messages", item = %conversation, error = %error,
-                "a conversation could not be read; it stays marked for the next run"
-            );
+            if self.told_before {
+                tracing::debug!(source = %self.source.name, item = %conversation, %error, "still not read");
+            } else {
+                tracing::warn!(
+                    source = %self.source.name, stream = "messages", run = self.run_id, item = %conversation, %error,
+                    "a conversation could not be read; it stays marked for the next run"
+                );
+            }
             let mut batch = self.batch();
             batch.fetch_failed = Some(conversation.clone());
             self.commit(batch).await?;

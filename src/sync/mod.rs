@@ -20,6 +20,6 @@ pub use again::run_retry;
 pub use cursor::FeedCursor;
 pub use error::PassError;
 pub use pass::{Wanted, run_pass};
-pub use progress::{Moment, Progress};
+pub use progress::{Moment, Progress, Pulse};
 pub use report::SourceReport;
 pub use runner::{Clock, Source};

@@ -34,6 +34,8 @@ pub struct Wanted {
     /// Bring only what happened in this range, and leave the forward cursors alone.
     pub since_ms: Option<i64>,
     pub until_ms: Option<i64>,
+    /// What fails was told of before: it is worth a line for developers only.
+    pub told_before: bool,
 }
 
 impl Wanted {
@@ -78,6 +80,7 @@ pub async fn run_pass(
         mode,
         pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
+        told_before: wanted.told_before,
     };
     let runner = Runner::start(source, row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel).await?;
     let mut outcome = Outcome::default();
@@ -144,7 +147,7 @@ impl Runner {
                 }
                 Err(error) => {
                     let stream = feed.key.to_string();
-                    tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
+                    self.tell_of_stream(&stream, &error);
                     if !feed.key.scope.is_empty() {
                         if error.is_forbidden() {
                             self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;
@@ -188,6 +191,15 @@ impl Runner {
         let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
         self.end_history(everything).await?;
         self.resolve_names().await
+    }
+
+    fn tell_of_stream(&self, stream: &str, error: &PassError) {
+        let (source, run) = (&self.source.name, self.run_id);
+        if self.told_before {
+            tracing::debug!(%source, stream, run, %error, "a stream could still not be read");
+        } else {
+            tracing::error!(%source, stream, run, %error, "a stream could not be read");
+        }
     }
 
     /// A scope is a channel: what became of the key's access to it stands in its conversations.
@@ -257,7 +269,11 @@ impl Runner {
             RunStatus::Ok
         };
         let error = self.error_text(outcome, ended_by);
-        SourceReport::new(self, status, counts, outcome.conversations_failed, error, now_ms)
+        let key_refused = ended_by.is_some_and(PassError::is_unauthorized);
+        let mut told = outcome.failed.iter().chain(&outcome.partly);
+        let stream = if ended_by.is_some() { None } else { told.next().map(|(stream, _)| stream.clone()) };
+        let failures = outcome.conversations_failed;
+        SourceReport { stream, key_refused, ..SourceReport::new(self, status, counts, failures, error, now_ms) }
     }
 
     /// One sentence per kind of failure: source, stream, endpoint, what happened, what to do.

@@ -37,6 +37,8 @@ pub(crate) struct Runner {
     pub(crate) after_cut: bool,
     /// Bounds of a ranged backfill, in milliseconds: from, inclusive, and to, exclusive.
     pub(crate) range: Option<(Option<i64>, Option<i64>)>,
+    /// See [`super::Wanted::told_before`].
+    pub(crate) told_before: bool,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) cancel: CancellationToken,
@@ -63,6 +65,8 @@ pub(crate) struct Purpose {
     pub(crate) pass: Pass,
     /// See [`Runner::range`].
     pub(crate) range: Option<(Option<i64>, Option<i64>)>,
+    /// See [`Runner::told_before`].
+    pub(crate) told_before: bool,
 }
 
 impl Runner {
@@ -89,6 +93,7 @@ impl Runner {
             pass: purpose.pass,
             after_cut,
             range: purpose.range,
+            told_before: purpose.told_before,
             store,
             clock,
             cancel,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("cli", &["app", "config", "provider", "sim", "store", "sync"]),
     ("sim", &["model"]),
-    ("app", &["config", "http", "model", "provider", "store", "sync"]),
+    ("app", &["config", "http", "model", "normalise", "provider", "store", "sync"]),
     ("sync", &["http", "model", "normalise", "provider", "store"]),
     ("provider", &["http", "model", "normalise"]),
     ("store", &["model"]),
@@ -19,8 +19,17 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that have one user.
-const ONE_USER: &[(&str, &str)] =
-    &[("reqwest", "http"), ("rusqlite", "store"), ("backoff", "http"), ("indicatif", "cli"), ("clap", "cli")];
+const ONE_USER: &[(&str, &str)] = &[
+    ("reqwest", "http"),
+    ("rusqlite", "store"),
+    ("backoff", "http"),
+    ("indicatif", "cli"),
+    ("clap", "cli"),
+    ("tokio_cron_scheduler", "app"),
+    ("croner", "app"),
+    ("chrono", "app"),
+    ("sd_notify", "app"),
+];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
