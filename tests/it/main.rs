@@ -3,6 +3,7 @@
 
 mod again;
 mod cursors;
+mod daemon;
 mod deletions;
 mod disk;
 mod drift;

@@ -78,7 +78,7 @@ impl Notifier {
         let flushed = tokio::task::spawn_blocking(move || {
             if words.try_send(Word::Flush(answer)).is_ok() {
                 // A manager that does not listen is not waited for.
-                drop(said.recv_timeout(PATIENCE));
+                said.recv_timeout(PATIENCE).unwrap_or_default();
             }
         });
         drop(flushed.await);

@@ -99,13 +99,14 @@ impl Plan {
     /// be asked, not only how often. What was missed while nothing ran is made up for.
     pub(super) fn polled(&mut self, at: Option<i64>) {
         if let (Timetable::Cron(table), Some(at)) = (&self.poll, at) {
+            let at = at.min(self.last_seen);
             self.next_poll = self.next_poll.max(table.after(at).unwrap_or(i64::MAX));
         }
     }
 
-    /// Takes over when everything was last read, as the store knows it.
+    /// Takes over when everything was last read, as the store knows it; no later than now, whatever clock wrote it.
     pub(super) fn swept(&mut self, at: Option<i64>) {
-        self.swept = at;
+        self.swept = at.map(|at| at.min(self.last_seen));
     }
 
     /// What is due.
@@ -130,6 +131,7 @@ impl Plan {
 
     /// A pass ended. Times that came while it ran fold into one, which is due at once.
     pub(super) fn ended(&mut self, how: Ended, now: i64) {
+        self.last_seen = self.last_seen.max(now);
         match how {
             Ended::Well => (self.failures, self.rests_until) = (0, 0),
             Ended::Badly => {

@@ -1,0 +1,12 @@
+//! The daemon: started, signalled, starved and watched from outside, as a service manager does.
+
+mod lag;
+mod lifecycle;
+mod notify;
+mod rig;
+mod schedule;
+mod signals;
+#[cfg(debug_assertions)]
+mod soak;
+mod soak_network;
+mod sources;
