@@ -83,6 +83,18 @@ impl Files {
         Self { seen: config.file.iter().cloned().chain(keys).map(|path| (path.clone(), stamp(&path))).collect() }
     }
 
+    /// The files of a configuration that was read after `before` was looked at: what changed in between is a change
+    /// that is still to be noticed.
+    pub(super) fn of_newer(config: &Config, before: &Self) -> Self {
+        let mut files = Self::of(config);
+        for (path, seen) in &mut files.seen {
+            if let Some((_, earlier)) = before.seen.iter().find(|(known, _)| known == path) {
+                *seen = *earlier;
+            }
+        }
+        files
+    }
+
     /// Whether one of them changed since this was last asked.
     pub(super) fn changed(&mut self) -> bool {
         let mut changed = false;
@@ -164,6 +176,11 @@ mod tests {
         let mut files = Files::of(&load(folder.path(), &text));
         assert!(!files.changed());
         write("two");
+        assert!(files.changed() && !files.changed());
+        // It changes while the configuration is read: nobody knows which of the two was read.
+        let before = Files::of(&load(folder.path(), &text));
+        write("three");
+        let mut files = Files::of_newer(&load(folder.path(), &text), &before);
         assert!(files.changed() && !files.changed());
         std::fs::remove_file(&key).unwrap();
         assert!(files.changed());

@@ -201,6 +201,8 @@ impl Supervisor {
     /// Reads the configuration again and takes it over, or keeps the old one and says why. `asked`: somebody wants it;
     /// otherwise only sources that are stopped take over what changed for them.
     async fn read_again(&mut self, asked: bool) {
+        // Looked at before, so that a change while they are read is noticed at the next beat.
+        self.files.changed();
         let load = Arc::clone(&self.asked.load);
         let loading = tokio::time::timeout(READING_TIME, tokio::task::spawn_blocking(move || load()));
         let loaded = tokio::select! {
@@ -219,7 +221,7 @@ impl Supervisor {
             Ok(wanted) => wanted,
             Err(problem) => return kept(&problem),
         };
-        self.files = Files::of(&config);
+        self.files = Files::of_newer(&config, &self.files);
         let changes = if asked {
             // These stay as they were, so that they are told of again next time.
             for setting in needs_restart(&self.config, &config) {

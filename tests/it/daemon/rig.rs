@@ -78,7 +78,9 @@ impl Daemon {
 
     /// The same with faults.
     pub(crate) fn start_faulty(home: &Home, faults: &str) -> Self {
-        Self::start_with(home, |command| drop(command.env("CHATLOOM_FAULTS", faults)))
+        Self::start_with(home, |command| {
+            command.env("CHATLOOM_FAULTS", faults);
+        })
     }
 
     /// The same under a service manager that wants to hear of it every so often.
