@@ -167,8 +167,8 @@ mod tests {
         Face::new(name.to_owned(), TIMEOUT)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_worker_must_move_only_while_it_has_work() {
+    #[test]
+    fn a_worker_must_move_only_while_it_has_work() {
         let (face, start) = (face("bots"), Instant::now());
         let at = |secs| start + Duration::from_secs(secs);
         face.waits(0);

@@ -8,5 +8,6 @@ mod schedule;
 mod signals;
 #[cfg(debug_assertions)]
 mod soak;
+#[cfg(debug_assertions)]
 mod soak_network;
 mod sources;
