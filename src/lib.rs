@@ -20,3 +20,5 @@ pub mod provider;
 pub mod sim;
 pub mod store;
 pub mod sync;
+pub mod telemetry;
+pub mod web;

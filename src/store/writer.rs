@@ -16,6 +16,7 @@ use super::wal::{self, WalCap};
 use super::work::{self, StaleConversation, UnknownIds};
 use super::{StoreError, StoreLock, access, commit, open};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
+use crate::telemetry::events;
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
 const WAITING_BATCHES: usize = 8;
@@ -327,13 +328,19 @@ fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Or
 fn commit_together(connection: &mut Connection, waiting: Vec<(Box<Batch>, Answer)>) {
     let alone = waiting.len() == 1;
     let batches: Vec<&Batch> = waiting.iter().map(|(batch, _)| &**batch).collect();
-    match commit_all(connection, &batches) {
+    let begun = Instant::now();
+    let outcome = commit_all(connection, &batches);
+    if outcome.is_ok() {
+        events::committed(batches.len(), batches.iter().map(|batch| batch.records.len()).sum(), begun.elapsed());
+    }
+    match outcome {
         Ok(committed) => {
             for ((_, answer), committed) in waiting.into_iter().zip(committed) {
                 drop(answer.send(Ok(committed)));
             }
         }
         Err(error) if alone => {
+            events::commit_failed();
             for (_, answer) in waiting {
                 drop(answer.send(Err(error.repeat())));
             }
@@ -342,6 +349,9 @@ fn commit_together(connection: &mut Connection, waiting: Vec<(Box<Batch>, Answer
             for (batch, answer) in waiting {
                 let outcome =
                     commit_all(connection, &[&batch]).map(|committed| committed.into_iter().next().unwrap_or_default());
+                if outcome.is_err() {
+                    events::commit_failed();
+                }
                 drop(answer.send(outcome));
             }
         }
