@@ -95,6 +95,6 @@ impl Runner {
 
     /// Names are a help, not the job: what they lack is said and passed over.
     pub(crate) fn warn(&self, stream: &str, error: &PassError) {
-        tracing::warn!(source = %self.source.name, stream, error = %error, "names could not be read; messages are not affected");
+        tracing::warn!(source = %self.source.name, event = "names_failed", stream, error = %error, "names could not be read; messages are not affected");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::error::PassError;
 use super::progress::Progress;
@@ -13,6 +14,7 @@ use crate::model::StreamKey;
 use crate::provider::{Feed, Pass, Shape};
 use crate::store::failpoint::failpoint;
 use crate::store::{Access, RunMode, RunStatus, Store, StoreError};
+use crate::telemetry::events;
 
 /// The cursors that stand while a full pass, or a first one, is under way.
 const FULL_PASS: &str = "full_pass";
@@ -81,10 +83,10 @@ pub async fn run_pass(
     };
     let runner = Runner::start(source, row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel).await?;
     let mut outcome = Outcome::default();
-    let ended_by = runner.read_everything(&mut outcome).await.err();
+    let ended_by = runner.read_everything(&mut outcome).instrument(runner.span()).await.err();
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
     let reached_end = outcome.lists_read && ended_by.is_none() && !wanted.is_ranged();
-    store
+    let closed = store
         .finish_run(
             runner.run_id,
             row.id,
@@ -94,8 +96,10 @@ pub async fn run_pass(
             reached_end,
             clock(),
         )
-        .await?;
-    Ok(report)
+        .await;
+    let lasting = outcome.failed.iter().any(|(_, error)| error.is_lasting());
+    runner.tell_end(mode, &report, ended_by.as_ref(), lasting, &closed);
+    closed.map(|()| report)
 }
 
 impl Runner {
@@ -144,7 +148,7 @@ impl Runner {
                 }
                 Err(error) => {
                     let stream = feed.key.to_string();
-                    tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
+                    events::stream_failed(&self.source.subject(), &stream, &error);
                     if !feed.key.scope.is_empty() {
                         if error.is_forbidden() {
                             self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;

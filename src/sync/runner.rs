@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
+use super::tell;
 use crate::http::Http;
 use crate::model::{RawRecord, Row};
 use crate::provider::{Facts, Pass, Provider};
 use crate::store::{Batch, Counts, Record, RunMode, Store, StoreError, UsageNow};
+use crate::telemetry::events;
 
 /// Milliseconds since 1970 UTC, now. Passed in, so that tests can turn the clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -152,7 +154,7 @@ impl Runner {
         let outcome = self.source.provider.normalise(stream, &raw);
         if let Err(reject) = &outcome {
             tracing::warn!(
-                source = %self.source.name, stream, item = raw.id.as_deref().unwrap_or("(no id)"), reason = %reject,
+                source = %self.source.name, event = "dead_letter", stream, item = raw.id.as_deref().unwrap_or("(no id)"), reason = %reject,
                 "a record was put to the dead letters"
             );
         }
@@ -170,6 +172,7 @@ impl Runner {
             }
         }
         let committed = self.store.commit(batch).await?;
+        events::rows_stored(&self.source.subject(), &tell::rows(&committed.counts));
         self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&committed.counts);
         self.progress.read(conversations, messages);
         Ok(())
