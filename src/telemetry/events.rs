@@ -29,6 +29,7 @@ pub enum Class {
 impl Class {
     fn label(self) -> &'static str {
         match self {
+            Self::Status(401) => "401",
             Self::Status(429) => "429",
             Self::Status(200..=299) => "2xx",
             Self::Status(300..=399) => "3xx",

@@ -14,7 +14,7 @@ type Count = Family<Labels, Counter>;
 type Seconds = Counter<f64, AtomicU64>;
 
 /// How requests can end: the values of the label `class`.
-pub(super) const CLASSES: [&str; 8] = ["2xx", "3xx", "429", "4xx", "5xx", "timeout", "connect", "broken"];
+pub(super) const CLASSES: [&str; 9] = ["2xx", "3xx", "401", "429", "4xx", "5xx", "timeout", "connect", "broken"];
 
 /// What becomes of rows: the values of the labels `kind` and `change`.
 pub(super) const KINDS: [&str; 2] = ["conversations", "messages"];

@@ -506,3 +506,69 @@ async fn the_journal_gets_priorities_and_a_pipe_does_not() {
         assert!(line.starts_with(begins), "{stream}: {line}");
     }
 }
+
+/// Every name of a metric in a text: words that begin as ours do.
+fn names(text: &str) -> std::collections::BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("chatloom_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dashboard_alerts_and_page_speak_of_metrics_that_there_are() {
+    let scene = Scene::set("named", "").await;
+    let config = scene.config();
+    let sources: Vec<_> = config.sources.iter().collect();
+    let clock: Arc<dyn Fn() -> i64 + Send + Sync> = Arc::new(now_ms);
+    sync(&config.store_path, "a test", &sources, SyncOptions::default(), clock, CancellationToken::new(), drop)
+        .await
+        .unwrap();
+    let listener = Listener::over(&config, None).await;
+    let told = listener.get("/metrics").await.body;
+    listener.close().await;
+    let samples: String = told.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    let exported = names(&samples);
+
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let read = |name: &str| std::fs::read_to_string(docs.join(name)).unwrap();
+    let dashboard: Value = serde_json::from_str(&read("grafana-dashboard.json")).unwrap();
+    let queries: Vec<&str> = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().into_iter().flatten())
+        .map(|target| target["expr"].as_str().unwrap())
+        .collect();
+    assert!(queries.len() >= 25, "{queries:?}");
+    let alerts = read("alerts.yml");
+    assert!(alerts.matches("- alert: ").count() >= 10);
+    let page = read("monitoring.md");
+    // The page calls histograms by their base name, queries ask for a part of them.
+    let base = |name: &String| {
+        ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name).to_owned()
+    };
+    let bases: std::collections::BTreeSet<String> = exported.iter().map(base).collect();
+    for (file, text, known) in [
+        ("grafana-dashboard.json", dashboard.to_string(), &exported),
+        ("alerts.yml", alerts, &exported),
+        ("monitoring.md", page.clone(), &bases),
+    ] {
+        let unknown: Vec<_> = names(&text).into_iter().filter(|name| !known.contains(name)).collect();
+        assert!(unknown.is_empty(), "{file} speaks of {unknown:?}, exported are {exported:#?}");
+    }
+    let silent: Vec<_> = bases.difference(&names(&page)).cloned().collect();
+    assert!(silent.is_empty(), "monitoring.md says nothing of {silent:?}");
+    // The units and classes that alerts rest on.
+    for (label, value) in [("class", "401"), ("source", "named-bd")] {
+        assert!(told.contains(&format!("{label}=\"{value}\"")), "{told}");
+    }
+    // The text itself, by the rules of the format.
+    assert!(told.ends_with("# EOF\n") && told.matches("# EOF").count() == 1);
+    let typed: Vec<&str> = told.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let once: std::collections::BTreeSet<&str> = typed.iter().copied().collect();
+    assert_eq!(typed.len(), once.len(), "every metric is described once");
+    for name in once {
+        assert!(told.contains(&format!("# HELP {name} ")), "{name}");
+    }
+}
