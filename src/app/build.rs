@@ -10,6 +10,7 @@ use crate::config::{Pagination, ProviderSettings, SitegptApi, SourceConfig};
 use crate::http::{Http, HttpSettings, Pacer};
 use crate::provider::{Facts, Provider, brilliant_directories, sitegpt, zaia};
 use crate::sync::{Clock, Source};
+use crate::telemetry::Subject;
 
 /// Cap on one answer, decompressed. A page of a hundred messages with pictures inside stays below it; a larger page
 /// is asked for in smaller pieces.
@@ -128,6 +129,7 @@ pub(super) fn client(source: &SourceConfig, pacer: Arc<Pacer>, cancel: Cancellat
         auth_value: SecretString::from(auth_value),
         timeout: source.timeout,
         max_body_bytes: MAX_BODY_BYTES,
+        subject: Subject::new(&source.name, source.kind().as_str()),
     };
     let problem = |problem| BuildError { name: source.name.clone(), provider: source.kind().as_str(), problem };
     Http::new(settings, pacer, cancel).map_err(problem)

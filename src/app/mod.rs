@@ -6,9 +6,11 @@ mod range;
 mod retry;
 mod sync;
 mod verify;
+mod watch;
 
 pub use build::{BuildError, build_sources, clock};
 pub use range::{Range, RangeError};
 pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};
 pub use verify::{SourceGaps, VerifyReport, verify};
+pub use watch::watched;

@@ -13,6 +13,7 @@ mod progress;
 mod rename;
 mod retry;
 mod run;
+mod serve;
 mod show;
 mod signals;
 mod status;
@@ -20,12 +21,12 @@ mod sync;
 mod table;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config, SourceConfig};
+use crate::config::{self, Config, Problems, SourceConfig};
 
 /// Brings the conversations of Brilliant Directories, Zaia and SiteGPT into one SQLite file that you own.
 #[derive(Debug, Parser)]
@@ -34,6 +35,9 @@ pub struct Args {
     /// Configuration file [default: $CHATLOOM_CONFIG, ./chatloom.toml, /etc/chatloom/chatloom.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How log lines are written to stderr [default: `format` below [log] in the configuration, else text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<logging::Format>,
     #[command(subcommand)]
     command: Command,
 }
@@ -56,6 +60,8 @@ enum Command {
     Retry(retry::Args),
     /// Let a source go on under another name
     Rename(rename::Args),
+    /// Serve health and metrics of the store, without reading any source, until stopped
+    Serve,
     /// Show the state of every source and stream
     Status(status::Args),
     /// Print one conversation
@@ -120,6 +126,7 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(args: Args) -> Exit {
+    logging::note_flag(args.log_format);
     match args.command {
         Command::Init => init::run(args.config.as_deref()),
         Command::Demo(demo) => demo::run(demo).await,
@@ -151,6 +158,10 @@ async fn dispatch(args: Args) -> Exit {
             Ok(config) => rename::run(&rename, &config).await,
             Err(exit) => exit,
         },
+        Command::Serve => match load_with(config::load_for_serving, args.config.as_deref()) {
+            Ok(config) => serve::run(&config).await,
+            Err(exit) => exit,
+        },
         Command::Status(status) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => status::run(&status, &config),
             Err(exit) => exit,
@@ -163,19 +174,29 @@ async fn dispatch(args: Args) -> Exit {
 }
 
 /// Loads the configuration, or says everything that is wrong with it.
-fn load(explicit: Option<&std::path::Path>) -> Result<Config, Exit> {
-    config::load(explicit).map_err(|problems| {
-        output::complain(&problems.to_string());
-        Exit::Usage
-    })
+fn load(explicit: Option<&Path>) -> Result<Config, Exit> {
+    load_with(config::load, explicit)
 }
 
 /// The same for commands that only read the store: they work where no key is at hand.
-fn load_without_keys(explicit: Option<&std::path::Path>) -> Result<Config, Exit> {
-    config::load_without_keys(explicit).map_err(|problems| {
-        output::complain(&problems.to_string());
-        Exit::Usage
-    })
+fn load_without_keys(explicit: Option<&Path>) -> Result<Config, Exit> {
+    load_with(config::load_without_keys, explicit)
+}
+
+fn load_with(
+    load: impl FnOnce(Option<&Path>) -> Result<Config, Problems>,
+    explicit: Option<&Path>,
+) -> Result<Config, Exit> {
+    match load(explicit) {
+        Ok(config) => {
+            logging::note_configured(config.log);
+            Ok(config)
+        }
+        Err(problems) => {
+            output::complain(&problems.to_string());
+            Err(Exit::Usage)
+        }
+    }
 }
 
 /// The configured sources, or those named by `--source`, disabled ones included.

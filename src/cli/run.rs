@@ -22,7 +22,7 @@ pub(super) async fn run(explicit: Option<PathBuf>) -> Exit {
     if let Err(exit) = chosen(&config, &[]) {
         return exit;
     }
-    logging::start_daemon();
+    logging::start_service();
     let asked = Asked {
         load: Arc::new(move || config::load(explicit.as_deref())),
         reload,
@@ -38,7 +38,7 @@ pub(super) async fn run(explicit: Option<PathBuf>) -> Exit {
             output::complain(&problem);
             Exit::Usage
         }
-        Err(RunError::Store(error)) => {
+        Err(error @ (RunError::Store(_) | RunError::Web(_))) => {
             output::complain(&error.to_string());
             Exit::Failed
         }

@@ -34,6 +34,11 @@ impl Env {
         both.filter(|name| self.get(name).is_some()).collect()
     }
 
+    fn journal_stream(&self) -> Option<(u64, u64)> {
+        let (device, inode) = self.get("JOURNAL_STREAM")?.to_str()?.split_once(':')?;
+        Some((device.parse().ok()?, inode.parse().ok()?))
+    }
+
     /// A variable's value; an empty one counts as not set.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
@@ -59,6 +64,13 @@ pub fn log_filter() -> Option<String> {
 #[must_use]
 pub fn notify_socket() -> Option<OsString> {
     Env::process().get("NOTIFY_SOCKET").map(OsStr::to_owned)
+}
+
+/// The device and inode of the journal's socket, where systemd connected this process's output to it
+/// (`JOURNAL_STREAM`, see systemd.exec(5)).
+#[must_use]
+pub fn journal_stream() -> Option<(u64, u64)> {
+    Env::process().journal_stream()
 }
 
 /// Whether `NO_COLOR` asks for plain output (any value but an empty one, as <https://no-color.org> says).

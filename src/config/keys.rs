@@ -59,6 +59,7 @@ pub(super) const TABLES: &[(&str, &[Key])] = &[
     ("store", &[key("path", Kind::Text)]),
     ("http", &[key("listen", Kind::Text), key("token_file", Kind::Secret)]),
     ("reporting", &[key("timezone", Kind::Text)]),
+    ("log", &[key("format", Kind::Text), key("level", Kind::Text)]),
 ];
 
 /// The keys of a table.

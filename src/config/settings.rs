@@ -18,6 +18,8 @@ pub struct Config {
     pub store_path: PathBuf,
     /// Where the web page is served; `None` serves nothing.
     pub http: Option<HttpListen>,
+    /// How logs are written.
+    pub log: Log,
     /// How analytics are cut.
     pub reporting: Reporting,
     /// In the order in which they are written, disabled ones included.
@@ -31,6 +33,46 @@ pub struct HttpListen {
     pub listen: SocketAddr,
     /// What a reader must present. Always there when `listen` is not loopback.
     pub token: Option<SecretString>,
+}
+
+/// The `[log]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// The least of chatloom's own lines that is written; `None`: what suits the command.
+    pub level: Option<LogLevel>,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// How much a log line asks of its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// Its spelling, in configurations and in filters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// The `[reporting]` table.

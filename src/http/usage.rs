@@ -63,15 +63,17 @@ impl Counters {
         Pulse { ended: self.ended.load(Relaxed), waiting: self.waiting.load(Relaxed) }
     }
 
-    /// Somebody waited from `begin` to `end`, while the provider wanted `quiet`.
-    pub(super) fn waited(&self, begin: Duration, end: Duration, quiet: (Duration, Duration)) {
+    /// Somebody waited from `begin` to `end`, while the provider wanted `quiet`. Returns how much of it is new.
+    pub(super) fn waited(&self, begin: Duration, end: Duration, quiet: (Duration, Duration)) -> Duration {
         let mut throttled = self.throttled.lock().unwrap_or_else(PoisonError::into_inner);
         let begin = begin.max(quiet.0).max(throttled.until);
         let end = end.min(quiet.1);
-        if end > begin {
-            throttled.total += end - begin;
+        let new = end.saturating_sub(begin);
+        if !new.is_zero() {
+            throttled.total += new;
             throttled.until = end;
         }
+        new
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -101,8 +103,8 @@ mod tests {
     fn waits_side_by_side_count_once_and_only_while_the_provider_wanted_quiet() {
         let seconds = Duration::from_secs;
         let counters = Counters::default();
-        counters.waited(seconds(1), seconds(12), (seconds(5), seconds(10)));
-        counters.waited(seconds(6), seconds(13), (seconds(5), seconds(10)));
+        assert_eq!(counters.waited(seconds(1), seconds(12), (seconds(5), seconds(10))), seconds(5));
+        assert_eq!(counters.waited(seconds(6), seconds(13), (seconds(5), seconds(10))), seconds(0));
         assert_eq!(counters.usage().throttled_ms, 5_000);
         counters.waited(seconds(14), seconds(15), (seconds(5), seconds(10)));
         assert_eq!(counters.usage().throttled_ms, 5_000);

@@ -13,6 +13,7 @@ mod conversation;
 mod directory;
 mod error;
 pub mod failpoint;
+mod figures;
 mod journal;
 mod letters;
 mod lock;
@@ -35,6 +36,7 @@ mod writer;
 
 pub use batch::{Access, Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
 pub use error::StoreError;
+pub use figures::{Figures, SourceFigures, figures};
 pub use lock::StoreLock;
 pub use open::open_reader;
 pub use query::{ConversationHead, Line, TranscriptError, find_conversation, transcript};

@@ -28,7 +28,9 @@ pub enum RunMode {
 }
 
 impl RunMode {
-    fn as_str(self) -> &'static str {
+    /// The spelling in `sync_runs.mode`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Backfill => "backfill",
             Self::Incremental => "incremental",

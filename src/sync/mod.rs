@@ -14,6 +14,7 @@ mod progress;
 mod range;
 mod report;
 mod runner;
+mod tell;
 pub mod walk;
 
 pub use again::run_retry;

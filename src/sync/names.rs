@@ -98,7 +98,7 @@ impl Runner {
         if self.told_before {
             tracing::debug!(source = %self.source.name, stream, %error, "names could still not be read");
         } else {
-            tracing::warn!(source = %self.source.name, stream, %error, "names could not be read; messages are not affected");
+            tracing::warn!(source = %self.source.name, event = "names_failed", stream, %error, "names could not be read; messages are not affected");
         }
     }
 }

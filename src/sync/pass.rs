@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::error::PassError;
 use super::progress::Progress;
@@ -13,6 +14,7 @@ use crate::model::StreamKey;
 use crate::provider::{Feed, Pass, Shape};
 use crate::store::failpoint::failpoint;
 use crate::store::{Access, RunMode, RunStatus, Store, StoreError};
+use crate::telemetry::events;
 
 /// The cursors that stand while a full pass, or a first one, is under way.
 const FULL_PASS: &str = "full_pass";
@@ -36,6 +38,8 @@ pub struct Wanted {
     pub until_ms: Option<i64>,
     /// What fails was told of before: it is worth a line for developers only.
     pub told_before: bool,
+    /// The caller tells when the source begins to fail, stops, or recovers.
+    pub watched_over: bool,
 }
 
 impl Wanted {
@@ -81,13 +85,14 @@ pub async fn run_pass(
         pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, since_ms: wanted.since_ms },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
         told_before: wanted.told_before,
+        watched_over: wanted.watched_over,
     };
     let runner = Runner::start(source, row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel).await?;
     let mut outcome = Outcome::default();
-    let ended_by = runner.read_everything(&mut outcome).await.err();
+    let ended_by = runner.read_everything(&mut outcome).instrument(runner.span()).await.err();
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
     let reached_end = outcome.lists_read && ended_by.is_none() && !wanted.is_ranged();
-    store
+    let closed = store
         .finish_run(
             runner.run_id,
             row.id,
@@ -97,8 +102,10 @@ pub async fn run_pass(
             reached_end,
             clock(),
         )
-        .await?;
-    Ok(report)
+        .await;
+    let lasting = outcome.failed.iter().any(|(_, error)| error.is_lasting());
+    runner.tell_end(mode, &report, ended_by.as_ref(), lasting, &closed);
+    closed.map(|()| report)
 }
 
 impl Runner {
@@ -147,7 +154,7 @@ impl Runner {
                 }
                 Err(error) => {
                     let stream = feed.key.to_string();
-                    self.tell_of_stream(&stream, &error);
+                    events::stream_failed(&self.source.subject(), &stream, &error, self.told_before);
                     if !feed.key.scope.is_empty() {
                         if error.is_forbidden() {
                             self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;
@@ -191,15 +198,6 @@ impl Runner {
         let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
         self.end_history(everything).await?;
         self.resolve_names().await
-    }
-
-    fn tell_of_stream(&self, stream: &str, error: &PassError) {
-        let (source, run) = (&self.source.name, self.run_id);
-        if self.told_before {
-            tracing::debug!(%source, stream, run, %error, "a stream could still not be read");
-        } else {
-            tracing::error!(%source, stream, run, %error, "a stream could not be read");
-        }
     }
 
     /// A scope is a channel: what became of the key's access to it stands in its conversations.

@@ -24,5 +24,6 @@ mod rename;
 mod replay;
 mod secrets;
 mod snapshots;
+mod telling;
 mod verify;
 mod zone;

@@ -16,9 +16,13 @@ use super::plan::{Plan, spread};
 use super::reload::{Files, Wish, needs_restart, wishes};
 use super::worker::{Word, Worker};
 use crate::app::build::{Pacers, client, speed};
+use crate::app::watched;
 use crate::config::{Config, Problems};
 use crate::store::{Store, StoreError, WriterThread};
 use crate::sync::Clock;
+use crate::telemetry::Subject;
+use crate::telemetry::sources::source_ended;
+use crate::web::{self, Board, Served, WebError};
 
 /// Sources read at once.
 const SOURCES_AT_ONCE: usize = 8;
@@ -63,6 +67,9 @@ pub enum RunError {
     Configuration(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nothing can be served where the configuration says so.
+    #[error(transparent)]
+    Web(#[from] WebError),
 }
 
 /// One source's worker, seen from here.
@@ -86,6 +93,8 @@ struct Supervisor {
     /// Workers that were told to end and are not followed by another.
     leaving: Vec<JoinHandle<()>>,
     files: Files,
+    /// What the `[http]` listener shows.
+    board: Board,
     fed: Option<Instant>,
     starving: bool,
     status: String,
@@ -99,11 +108,17 @@ pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
     let notifier = Notifier::new(asked.notify_socket.clone());
     let wanted = wishes(&config).map_err(RunError::Configuration)?;
     let (store, writer) = Store::open(&config.store_path, "chatloom run", (asked.clock)())?;
+    let board = Board::new(config.store_path.clone(), watched(&config), Arc::clone(&asked.clock));
+    let served = match &config.http {
+        Some(http) => Some(web::start(http.listen, http.token.clone(), board.clone(), asked.cancel.clone()).await?),
+        None => None,
+    };
     let (beat, beats) = watch::channel(0);
     let beating = tokio::spawn(clock::beat(beat, asked.cancel.clone()));
     let (words, mut told) = mpsc::unbounded_channel();
     let mut supervisor = Supervisor {
         files: Files::of(&config),
+        board,
         config,
         asked,
         store,
@@ -124,7 +139,7 @@ pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
     let gone = supervisor.watch(&mut told).await;
     supervisor.notifier.stopping();
     supervisor.asked.cancel.cancel();
-    let ending = supervisor.end(beating, writer).await;
+    let ending = supervisor.end(beating, served, writer).await;
     match gone {
         Some(error) => Err(error.into()),
         None => Ok(ending),
@@ -227,6 +242,7 @@ impl Supervisor {
             for setting in needs_restart(&self.config, &config) {
                 tracing::warn!(setting, "this change needs a restart; until then the old value holds");
             }
+            self.board.watch(watched(&config));
             self.settle(wanted)
         } else {
             self.revive(wanted)
@@ -270,6 +286,7 @@ impl Supervisor {
                 self.slots.push(slot);
             } else {
                 slot.cancel.cancel();
+                source_ended(&Subject::new(&slot.face.source, slot.wish.config.kind().as_str()));
                 changes.push(format!("{} ended", slot.face.source));
                 self.leaving.push(slot.task);
             }
@@ -332,7 +349,7 @@ impl Supervisor {
     }
 
     /// Waits for the page in flight, closes the store, and says whether all of that came to its end.
-    async fn end(self, beating: JoinHandle<()>, writer: WriterThread) -> Ending {
+    async fn end(self, beating: JoinHandle<()>, served: Option<Served>, writer: WriterThread) -> Ending {
         let Self { slots, leaving, store, notifier, .. } = self;
         let mut tasks: Vec<JoinHandle<()>> = slots.into_iter().map(|slot| slot.task).chain(leaving).collect();
         tasks.push(beating);
@@ -340,6 +357,9 @@ impl Supervisor {
             for task in tasks {
                 // A worker that ended badly has ended.
                 drop(task.await);
+            }
+            if let Some(served) = served {
+                served.ended().await;
             }
         };
         let workers_ended = tokio::time::timeout(LAST_PAGE, all).await.is_ok();

@@ -12,6 +12,8 @@ use crate::config::SourceConfig;
 use crate::http::Http;
 use crate::store::{RunStatus, Store, StoreError};
 use crate::sync::{Clock, Progress, SourceReport, Wanted, run_pass};
+use crate::telemetry::Subject;
+use crate::telemetry::sources::{Change, SourceState, source_changed};
 
 /// What a worker tells the supervisor.
 pub(super) enum Word {
@@ -89,6 +91,7 @@ impl Worker {
         let wanted = Wanted {
             full: due == Due::Sweep,
             told_before: matches!(self.face.condition(), Condition::Failing | Condition::Partly),
+            watched_over: true,
             ..Wanted::default()
         };
         let progress = Arc::new(Progress::new(self.config.name.clone(), self.http.clone()));
@@ -128,67 +131,60 @@ impl Worker {
     }
 
     async fn failed(&mut self, error: &str, now: i64) {
+        self.changes_to(Condition::Failing, &Change { error: Some(error), ..Change::default() });
         let source = &self.config.name;
-        if self.changes_to(Condition::Failing) {
-            tracing::error!(%source, error, "the source fails; what was stored stands, and it is tried again");
-        } else {
-            tracing::debug!(%source, error, "the source still fails");
-        }
+        tracing::debug!(%source, error, "a pass ended badly");
         if let Err(error) = self.store.abandon_runs(source, error, now).await {
             tracing::debug!(%source, %error, "the run could not be closed");
         }
         self.plan.ended(Ended::Badly, now);
     }
 
-    /// One line for every change of state, none for a pass like the one before.
     fn tell(&self, report: &SourceReport) -> Ended {
-        let source = &self.config.name;
-        let (run, stream, error) = (report.run, report.stream.as_deref(), report.error.as_deref());
+        let change = Change {
+            run: report.run,
+            stream: report.stream.as_deref(),
+            error: report.error.as_deref(),
+            first: self.face.condition() == Condition::New,
+        };
         match report.run_status {
-            RunStatus::Interrupted => return Ended::Cut,
+            RunStatus::Interrupted => Ended::Cut,
             RunStatus::Failed if report.key_refused => {
-                if self.changes_to(Condition::Stopped) {
-                    tracing::error!(
-                        %source, run, error,
-                        "the source is stopped until its key or the configuration changes"
-                    );
-                }
+                self.changes_to(Condition::Stopped, &change);
                 drop(self.words.send(Word::KeyRefused));
-                return Ended::Badly;
+                Ended::Badly
             }
             RunStatus::Failed => {
-                if self.changes_to(Condition::Failing) {
-                    tracing::error!(%source, run, stream, error, "the source fails; it is tried again, ever more seldom");
-                } else {
-                    tracing::debug!(%source, run, stream, error, "the source still fails");
-                }
-                return Ended::Badly;
+                self.changes_to(Condition::Failing, &change);
+                Ended::Badly
             }
             RunStatus::Partial => {
-                if self.changes_to(Condition::Partly) {
-                    tracing::warn!(%source, run, stream, error, "the source was read in part");
-                }
+                self.changes_to(Condition::Partly, &change);
+                Ended::Well
             }
             RunStatus::Ok => {
-                let before = self.face.condition();
-                if self.changes_to(Condition::Well) && before != Condition::New {
-                    tracing::info!(%source, run, "the source has recovered");
-                }
+                self.changes_to(Condition::Well, &change);
+                Ended::Well
             }
         }
-        let (messages, conversations) = (&report.messages, &report.conversations);
-        tracing::debug!(
-            %source, run, requests = report.requests, duration_ms = report.duration_ms,
-            messages_inserted = messages.inserted, messages_updated = messages.updated,
-            conversations_inserted = conversations.inserted, conversations_updated = conversations.updated,
-            "the source was read"
-        );
-        Ended::Well
     }
 
-    fn changes_to(&self, condition: Condition) -> bool {
-        let before = self.face.condition();
-        self.face.set_condition(condition);
-        before != condition
+    /// Told of once, when it is a change.
+    fn changes_to(&self, condition: Condition, change: &Change<'_>) {
+        let state = match condition {
+            Condition::New => return,
+            Condition::Well => SourceState::Well,
+            Condition::Partly => SourceState::Partly,
+            Condition::Failing => SourceState::Failing,
+            Condition::Stopped => SourceState::Stopped,
+        };
+        if self.face.condition() != condition {
+            self.face.set_condition(condition);
+            source_changed(&self.subject(), state, change);
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::new(&self.config.name, self.config.kind().as_str())
     }
 }
