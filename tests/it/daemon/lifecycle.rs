@@ -12,12 +12,17 @@ fn passes(home: &Home, status: &str) -> i64 {
     home.number(&format!("SELECT count(*) FROM sync_runs WHERE status = '{status}'"))
 }
 
+/// Whether a pass over each of the four sources came to its end.
+fn all_read(home: &Home) -> bool {
+    home.number("SELECT count(DISTINCT source_id) FROM sync_runs WHERE status = 'ok'") == 4
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_writes_beside_it_and_everybody_is_told_who_it_is() {
     let all = Everybody::start().await;
     let home = Home::new(&all.config());
     let daemon = Daemon::start(&home);
-    until("every source's first pass", SOON, || passes(&home, "ok") >= 4);
+    until("every source's first pass", SOON, || all_read(&home));
     all.assert_all_exact(&home);
     let holder = format!("process {} (chatloom run)", daemon.child.id());
     for command in ["sync", "backfill", "retry"] {
@@ -59,7 +64,7 @@ async fn a_pass_that_panics_ends_itself_alone() {
     let daemon = Daemon::start_faulty(&home, "panic=pass.listed");
     daemon.wait_for("its pass ended badly");
     daemon.wait_for("the source has recovered");
-    until("every source's first pass", SOON, || passes(&home, "ok") >= 4);
+    until("every source's first pass", SOON, || all_read(&home));
     assert_eq!(passes(&home, "failed"), 1, "{:?}", home.rows("SELECT status, error FROM sync_runs"));
     all.assert_all_exact(&home);
     daemon.end();
@@ -97,4 +102,32 @@ async fn a_slow_provider_holds_up_no_end() {
     assert_eq!(code, Some(0), "{log}");
     assert!(took < Duration::from_secs(2), "a request is dropped, not waited for: {took:?}\n{log}");
     assert_eq!(passes(&home, "running"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_health_and_metrics_of_what_it_reads() {
+    let all = Everybody::start().await;
+    let home = Home::new(&format!("{}[http]\nlisten = \"127.0.0.1:0\"\n", all.config()));
+    let daemon = Daemon::start(&home);
+    until("every source's first pass", SOON, || all_read(&home));
+    let log = daemon.log();
+    let (_, rest) = log.split_once("http.listen=").unwrap();
+    let address = rest.split_whitespace().next().unwrap().trim_matches('"').to_owned();
+    assert!(get(&address, "/healthz").starts_with("HTTP/1.1 200"));
+    until("readiness", SOON, || get(&address, "/readyz").starts_with("HTTP/1.1 200"));
+    let state = "chatloom_source_state{source=\"zaia\",provider=\"zaia\",state=\"well\"} 1";
+    until("the state of a source", SOON, || get(&address, "/metrics").contains(state));
+    assert!(get(&address, "/metrics").contains("chatloom_requests_total{source=\"bd\""));
+    daemon.end();
+    std::net::TcpStream::connect(&address).unwrap_err();
+}
+
+/// Asks and reads until the other side hangs up.
+fn get(address: &str, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
