@@ -1,7 +1,7 @@
 //! What is committed together.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::model::{RawRecord, Reject, Row, StreamKey};
 
@@ -34,6 +34,8 @@ pub struct Batch {
     pub fetch_failed: Option<String>,
     /// The stretch of ids that this page of a sweep holds whole.
     pub stretch: Option<Stretch>,
+    /// Ids that earlier pages of the same reading held, where the stretch is more than this batch's page.
+    pub held: HashSet<i64>,
     /// A sweep begins or ends with this batch.
     pub sweep: Option<SweepPoint>,
     /// A channel that the key may not read any more, or may read again.

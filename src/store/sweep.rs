@@ -26,7 +26,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes which stored rows of a stretch the page did not hold.
+    /// Notes which stored rows of a stretch were not met in it.
     pub(super) fn note_absent(&self, stretch: &Stretch, batch: &Batch) -> rusqlite::Result<()> {
         let held: HashSet<i64> =
             batch.records.iter().filter_map(|record| record.raw.id.as_deref().and_then(|id| id.parse().ok())).collect();
@@ -46,7 +46,7 @@ impl Tx<'_> {
                 |row| Ok((row.get(0)?, row.get(1)?)),
             )?
             .collect::<rusqlite::Result<_>>()?;
-        for (id, _) in stored.iter().filter(|(_, number)| !held.contains(number)) {
+        for (id, _) in stored.iter().filter(|(_, number)| !held.contains(number) && !batch.held.contains(number)) {
             self.conn
                 .prepare_cached("INSERT OR IGNORE INTO sweep_absent (source_id, stream, raw_id) VALUES (?1, ?2, ?3)")?
                 .execute(params![self.source_id, stretch.stream, id])?;

@@ -46,6 +46,8 @@ impl Runner {
         // What a complete reading shows can be told only if this process saw all of it.
         let mut listed = (sweep && fresh && feed.shape == Shape::Windows).then(HashSet::new);
         let mut walk = resumed.unwrap_or_else(|| self.begin(feed, &cursor));
+        // The same for ids along positions, where no page proves by itself what lies between two rows.
+        let mut held = (sweep && fresh && feed.shape == Shape::Ids).then(HashSet::new);
         let began_at = walk.newest();
         let mut limit = feed.page_size;
         let mut ids = Vec::new();
@@ -75,6 +77,7 @@ impl Runner {
                 if let Some(listed) = &mut listed {
                     listed.extend(page.records.iter().filter_map(|record| record.id.as_deref()).map(short));
                 }
+                note_held(&mut held, &walk, &page);
                 let after = walk.newest();
                 let outcome = walk.take(&page, limit);
                 if let Err(broken) = outcome {
@@ -92,7 +95,7 @@ impl Runner {
                 Some(broken) => walk = self.fall_from(feed, &walk, &mut cursor, &broken).await?,
             }
         }
-        self.finish_feed(feed, &walk, &mut cursor).await?;
+        self.finish_feed(feed, &walk, &mut cursor, held).await?;
         if listed.as_ref().is_some_and(|listed| !listed.is_empty()) {
             *self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = listed;
         }
@@ -123,6 +126,8 @@ impl Runner {
                 _ => Walk::Windows(Windows::complete(now)),
             },
             Shape::Cursor => Walk::Tokens(Tokens::by_cursor()),
+            // Where the list was read whole before, what one pass misses is in the next.
+            Shape::Pages if self.pass.first || self.pass.full => Walk::Pages(Pages::overlapping()),
             Shape::Pages => Walk::Pages(Pages::default()),
         }
     }
@@ -273,7 +278,14 @@ impl Runner {
         Ok(missed.then_some(Broken::Filter))
     }
 
-    async fn finish_feed(&self, feed: &Feed, walk: &Walk, cursor: &mut FeedCursor) -> Result<(), PassError> {
+    /// `held`: the ids that an anchored reading of the whole list met, where this process made all of it.
+    async fn finish_feed(
+        &self,
+        feed: &Feed,
+        walk: &Walk,
+        cursor: &mut FeedCursor,
+        held: Option<HashSet<i64>>,
+    ) -> Result<(), PassError> {
         walk.method().clone_into(&mut cursor.method);
         let fallen = matches!(walk, Walk::Tokens(_) | Walk::Anchored(_)) && feed.shape != Shape::Cursor
             || matches!(walk, Walk::Windows(windows) if windows.is_plain_only());
@@ -304,9 +316,19 @@ impl Runner {
             cursor.sweep = None;
             cursor.swept_at = Some(self.started_ms);
         }
+        let stream = self.source.provider.record_stream(feed.key.stream);
+        let held = held.filter(|_| feed.complete && matches!(walk, Walk::Anchored(_)));
+        if held.is_some() {
+            let mut batch = self.batch();
+            batch.sweep = Some(SweepPoint::Begin(stream));
+            self.commit(batch).await?;
+        }
         let mut batch = self.batch();
-        if feed.complete && matches!(walk, Walk::Keyset(_)) {
-            batch.sweep = Some(SweepPoint::End(self.source.provider.record_stream(feed.key.stream)));
+        if held.is_some() || feed.complete && matches!(walk, Walk::Keyset(_)) {
+            batch.sweep = Some(SweepPoint::End(stream));
+        }
+        if let Some(held) = held {
+            (batch.stretch, batch.held) = (Some(Stretch { stream, after: None, up_to: None }), held);
         }
         batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         Ok(self.commit(batch).await?)
@@ -362,6 +384,18 @@ impl Runner {
             }
         }
         Ok(streams)
+    }
+}
+
+/// Adds the ids of a page to those met. A row without an id may be any, so nothing can be told to be absent.
+fn note_held(held: &mut Option<HashSet<i64>>, walk: &Walk, page: &Page) {
+    if !matches!(walk, Walk::Anchored(_)) {
+        return;
+    }
+    if page.records.iter().any(|record| record.key.is_none()) {
+        *held = None;
+    } else if let Some(held) = held {
+        held.extend(page.records.iter().filter_map(|record| record.key));
     }
 }
 

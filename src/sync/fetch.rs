@@ -27,6 +27,15 @@ const FAILURES_IN_A_ROW: u32 = 5;
 /// So many conversations gone at once are worth a word, if they are most of those asked for.
 const MASS: u64 = 20;
 
+/// What becomes of a conversation that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failing {
+    /// It counts as not read, and moves back in the queue.
+    Counts,
+    /// It is passed over: the same pass asks for it again, when its lists were read and tell more about it.
+    WaitsForLists,
+}
+
 /// Where the fetches of a pass are in the queue of stale conversations.
 struct Queue {
     /// Failures and row id of the last one taken.
@@ -60,7 +69,7 @@ pub(crate) struct Fetches {
 
 impl Runner {
     /// Fetches every stale conversation of the source.
-    pub(crate) async fn fetch_stale(self: &Arc<Self>) -> Result<Fetches, PassError> {
+    pub(crate) async fn fetch_stale(self: &Arc<Self>, failing: Failing) -> Result<Fetches, PassError> {
         let mut outcome = Fetches::default();
         let mut queue = Queue { after: (i64::MIN, i64::MIN), tried: HashSet::new(), started_over: false };
         self.progress.will_fetch(self.store.stale_count(self.source_id).await?);
@@ -99,7 +108,12 @@ impl Runner {
                     Err(error) => {
                         failures_in_a_row += u32::from(error.is_the_providers());
                         let many = failures_in_a_row >= FAILURES_IN_A_ROW;
-                        self.note_failure(&mut outcome, conversation, error, many).await?;
+                        if failing == Failing::WaitsForLists {
+                            let ends = error.ends_source() || error.is_deferred() || many;
+                            outcome.ended_by = outcome.ended_by.take().or(ends.then_some(error));
+                        } else {
+                            self.note_failure(&mut outcome, conversation, error, many).await?;
+                        }
                     }
                 }
             }

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::error::PassError;
+use super::fetch::Failing;
 use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Purpose, Runner, Source};
@@ -117,6 +118,9 @@ impl Runner {
         }
         let forbidden = self.store.forbidden_channels(self.source_id).await?;
         let resumed_from = self.begin_history().await?;
+        if self.after_cut {
+            self.fetch_backlog().await?;
+        }
         let mut feeds: VecDeque<Feed> = self.source.provider.plan(&self.pass).into();
         while let Some(mut feed) = feeds.pop_front() {
             if self.cancel.is_cancelled() {
@@ -182,7 +186,7 @@ impl Runner {
         if self.source.facts.owes_refetch() {
             self.pay_refetch().await?;
         }
-        let fetches = self.fetch_stale().await?;
+        let fetches = self.fetch_stale(Failing::Counts).await?;
         outcome.conversations_failed = fetches.failed;
         if let Some((conversation, error)) = fetches.first_error {
             outcome.partly.push((format!("messages of {conversation}"), error));
@@ -198,6 +202,24 @@ impl Runner {
         let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
         self.end_history(everything).await?;
         self.resolve_names().await
+    }
+
+    /// The run before this one was cut short: what its lists marked stale is fetched before any list is asked for news.
+    /// So runs that are killed again and again get on with the fetches, and pay for the lists once, in the run that
+    /// gets through. Not where a full pass needs its list first, to look closer at what that leaves out.
+    async fn fetch_backlog(self: &Arc<Self>) -> Result<(), PassError> {
+        let by_list =
+            self.pass.full && self.source.provider.plan(&self.pass).iter().any(|feed| feed.shape == Shape::Windows);
+        if by_list {
+            return Ok(());
+        }
+        if self.source.facts.owes_refetch() {
+            self.pay_refetch().await?;
+        }
+        match self.fetch_stale(Failing::WaitsForLists).await?.ended_by {
+            Some(error) if error.ends_source() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// A scope is a channel: what became of the key's access to it stands in its conversations.

@@ -89,7 +89,7 @@ impl Board {
         standing.sources = watched
             .iter()
             .map(|source| {
-                stand(source, by_name.remove(&source.name).unwrap_or_default(), self.inner.started_ms, now_ms)
+                stand(source, &by_name.remove(&source.name).unwrap_or_default(), self.inner.started_ms, now_ms)
             })
             .collect();
         (standing, Ok(()))
@@ -126,7 +126,7 @@ impl Board {
 }
 
 /// Whether a source is behind its time: a few polls missed, and the time that a pass takes on top.
-fn stand(watched: &Watched, figures: SourceFigures, started_ms: i64, now_ms: i64) -> SourceStanding {
+fn stand(watched: &Watched, figures: &SourceFigures, started_ms: i64, now_ms: i64) -> SourceStanding {
     let interval_ms = i64::try_from(watched.interval.as_millis()).unwrap_or(i64::MAX);
     let limit_ms = interval_ms.saturating_mul(POLLS).saturating_add(figures.usual_ms).max(LEAST_LIMIT_MS);
     // A source that was never read whole is waited for since this process began.
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_source_is_stale_after_some_polls_and_the_time_of_a_pass() {
-        let stale = |interval, figures, now| stand(&watched(interval, true), figures, 0, now).stale;
+        let stale = |interval, figures, now| stand(&watched(interval, true), &figures, 0, now).stale;
         // Every five minutes, passes of two minutes: seventeen.
         assert!(!stale(300, at(Some(0), 2 * MINUTE), 17 * MINUTE));
         assert!(stale(300, at(Some(0), 2 * MINUTE), 17 * MINUTE + 1));
@@ -175,10 +175,10 @@ mod tests {
 
     #[test]
     fn a_source_never_read_is_waited_for_since_the_start_and_a_disabled_one_not_at_all() {
-        assert!(!stand(&watched(60, true), at(None, 0), 10 * MINUTE, 15 * MINUTE).stale);
-        let waited = stand(&watched(60, true), at(None, 0), 10 * MINUTE, 15 * MINUTE + 1);
+        assert!(!stand(&watched(60, true), &at(None, 0), 10 * MINUTE, 15 * MINUTE).stale);
+        let waited = stand(&watched(60, true), &at(None, 0), 10 * MINUTE, 15 * MINUTE + 1);
         assert!(waited.stale && waited.lag_ms == 5 * MINUTE + 1 && waited.last_success_ms.is_none());
-        assert!(!stand(&watched(60, false), at(Some(0), 0), 0, i64::MAX).stale);
-        assert_eq!(stand(&watched(60, true), at(Some(MINUTE), 0), 0, 0).lag_ms, 0, "a clock that was set back");
+        assert!(!stand(&watched(60, false), &at(Some(0), 0), 0, i64::MAX).stale);
+        assert_eq!(stand(&watched(60, true), &at(Some(MINUTE), 0), 0, 0).lag_ms, 0, "a clock that was set back");
     }
 }

@@ -180,6 +180,32 @@ async fn processes_that_die_young_get_through_a_full_pass_together() {
     .await;
 }
 
+/// Every process gets a dozen commits far. What the lists marked is fetched before any list is read again, so the lists
+/// are paid for by the process that read them first and by the one that gets through, and by none in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_die_young_ask_for_the_lists_once_and_at_the_end_once_more() {
+    let cases = [zaia(workspace(50)).await.0, sitegpt(bots(40), "v0").await.0, sitegpt(bots(40), "v2").await.0];
+    for case in cases {
+        blocking(move || {
+            let (wanted, plain) = undisturbed(&case, &Home::new(&case.config), &[SYNC]);
+            let lists = plain.requests - plain.fetches;
+            // Far enough to get through all the lists.
+            let far = u32::try_from(lists).unwrap() + 10;
+            let home = Home::new(&case.config);
+            let (deaths, paid) = cost(&case, || {
+                until_it_ends(&case, &home, SYNC, &case.truth(), |_| format!("crash=commit.done:{far}"))
+            });
+            let what = format!("{}: {deaths} deaths, {paid:?} against {plain:?}", case.name);
+            println!("{what}");
+            assert!(deaths >= 2, "{what}");
+            assert_alike(&case, "died young", &home, &wanted);
+            assert!(paid.fetches <= plain.fetches + deaths as usize * case.in_flight, "{what}");
+            assert!(paid.requests <= plain.requests + lists + deaths as usize * case.in_flight, "{what}");
+        })
+        .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_that_dies_goes_on() {
     const ALL: &[&str] = &["backfill"];

@@ -6,6 +6,7 @@
 mod anchored;
 mod changes;
 mod keyset;
+mod overlap;
 mod pages;
 mod seam;
 mod token;
@@ -75,7 +76,7 @@ impl Walk {
             Self::Changes(walk) => walk.take(page, limit),
             Self::Anchored(walk) => walk.take(page, limit),
             Self::Tokens(walk) => walk.take(page, limit),
-            Self::Pages(walk) => walk.take(page),
+            Self::Pages(walk) => walk.take(page, limit),
             Self::Windows(walk) => walk.take(page, limit),
         }
     }

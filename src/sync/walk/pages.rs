@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::overlap::{Joint, Overlap};
 use super::{Broken, short};
 use crate::model::RawRecord;
 use crate::provider::{Ask, Page};
@@ -29,6 +30,9 @@ pub struct Pages {
     total: Option<u64>,
     /// Rows with a key are read by other means: rounds are repeated for the rest alone.
     for_rest: bool,
+    /// Pages overlap, so that rows that went away between two of them hide no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    overlap: Option<Overlap>,
     /// Rows of this walk. Not saved: a walk that goes on after a kill reads one more round.
     #[serde(skip)]
     rows: HashSet<i64>,
@@ -52,6 +56,7 @@ impl Default for Pages {
             moved: false,
             total: None,
             for_rest: false,
+            overlap: None,
             rows: HashSet::new(),
             in_round: HashSet::new(),
             page_before: Vec::new(),
@@ -67,6 +72,13 @@ impl Pages {
         Self { for_rest: true, ..Self::default() }
     }
 
+    /// A walk for a list that is to be enumerated: its pages overlap where the server lets their size be chosen, at the
+    /// price of a few more requests.
+    #[must_use]
+    pub fn overlapping() -> Self {
+        Self { overlap: Some(Overlap::default()), ..Self::default() }
+    }
+
     /// How many different rows came.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -79,13 +91,48 @@ impl Pages {
     }
 
     pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
-        self.number().map(|number| Ask::Number { number, limit })
+        let number = self.number()?;
+        let (number, limit) = self.overlap.as_ref().map_or((number, limit), |overlap| overlap.ask(limit));
+        Some(Ask::Number { number, limit })
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the same shape as the other rungs")]
-    pub(super) fn take(&mut self, page: &Page) -> Result<(), Broken> {
-        self.read(page, page.last == Some(true));
+    pub(super) fn take(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
+        let ends = page.last == Some(true);
+        match self.overlap.take() {
+            Some(overlap) => self.join(overlap, page, limit, ends),
+            None => self.read(page, ends),
+        }
         Ok(())
+    }
+
+    /// Takes a page that is to overlap with the one before it.
+    fn join(&mut self, mut overlap: Overlap, page: &Page, limit: u32, ends: bool) {
+        let (number, _) = overlap.ask(limit);
+        self.moved |= overlap.is_taken_over();
+        let joint = overlap.take(page, limit, ends && !page.records.is_empty());
+        if joint == Joint::Unfit {
+            // Page by page, as the server has them. What was read beyond the first two pages was asked for by other
+            // sizes, so it tells nothing of where the server's own pages begin.
+            self.number = number;
+            self.read(page, ends);
+            if number > 2 && !self.done {
+                (self.number, self.moved) = (1, true);
+            }
+            return;
+        }
+        let rows: Vec<i64> = page.records.iter().map(identity).collect();
+        for (row, record) in rows.iter().zip(&page.records) {
+            self.in_round.insert(*row);
+            self.new_in_round |= self.rows.insert(*row) && (record.key.is_none() || !self.for_rest);
+        }
+        self.page_before = rows;
+        self.number = self.number.saturating_add(1);
+        self.overlap = Some(overlap);
+        if joint == Joint::End {
+            self.overlap = Some(Overlap::default());
+            self.end_of_round();
+        }
     }
 
     /// Takes a page. `ends`: it is the last of its round.
@@ -147,7 +194,7 @@ mod tests {
             if walk.ask(2).is_none() {
                 return (walk, asked);
             }
-            walk.take(&page(keys)).unwrap();
+            walk.take(&page(keys), 2).unwrap();
         }
         assert_eq!(walk.ask(2), None);
         (walk, pages.len())
@@ -172,7 +219,7 @@ mod tests {
     #[test]
     fn a_page_that_says_it_is_the_last_is_the_last() {
         let mut walk = Pages::default();
-        walk.take(&Page { last: Some(true), ..page(&[1]) }).unwrap();
+        walk.take(&Page { last: Some(true), ..page(&[1]) }, 2).unwrap();
         assert_eq!(walk.ask(2), None);
     }
 
@@ -193,8 +240,8 @@ mod tests {
     #[test]
     fn another_total_shows_that_the_list_moved() {
         let mut walk = Pages::default();
-        walk.take(&Page { total: Some(4), ..page(&[1, 2]) }).unwrap();
-        walk.take(&Page { total: Some(3), last: Some(true), ..page(&[4]) }).unwrap();
+        walk.take(&Page { total: Some(4), ..page(&[1, 2]) }, 2).unwrap();
+        walk.take(&Page { total: Some(3), last: Some(true), ..page(&[4]) }, 2).unwrap();
         assert_eq!(walk.ask(2), Some(Ask::Number { number: 1, limit: 2 }));
     }
 
@@ -204,7 +251,7 @@ mod tests {
         let (mut asked, mut fresh) = (0, 100);
         while walk.ask(2).is_some() {
             fresh += 1;
-            walk.take(&Page { last: Some(asked % 2 == 1), ..page(&[1, fresh]) }).unwrap();
+            walk.take(&Page { last: Some(asked % 2 == 1), ..page(&[1, fresh]) }, 2).unwrap();
             asked += 1;
             assert!(asked < 50);
         }
@@ -214,11 +261,11 @@ mod tests {
     #[test]
     fn a_killed_walk_goes_on_and_reads_one_more_round() {
         let mut walk = Pages::default();
-        walk.take(&page(&[1, 2])).unwrap();
+        walk.take(&page(&[1, 2]), 2).unwrap();
         let mut walk: Pages = serde_json::from_str(&serde_json::to_string(&walk).unwrap()).unwrap();
         assert_eq!(walk.ask(2), Some(Ask::Number { number: 2, limit: 2 }));
-        walk.take(&page(&[3])).unwrap();
-        walk.take(&page(&[])).unwrap();
+        walk.take(&page(&[3]), 2).unwrap();
+        walk.take(&page(&[]), 2).unwrap();
         assert_eq!(walk.ask(2), Some(Ask::Number { number: 1, limit: 2 }));
     }
 }

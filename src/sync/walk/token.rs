@@ -26,6 +26,9 @@ pub struct Tokens {
     began_ms: Option<i64>,
     #[serde(skip)]
     started_over: bool,
+    /// The round was begun by another process: what came in at the front since then was not met.
+    #[serde(skip)]
+    taken_over: bool,
     /// Rows of this walk. Not saved: after a kill the round under way starts its count again, which costs a round.
     #[serde(skip)]
     rows: HashSet<i64>,
@@ -59,6 +62,7 @@ impl Tokens {
             size: None,
             began_ms,
             started_over: false,
+            taken_over: false,
             rows: HashSet::new(),
             new_in_round: false,
             tokens: HashSet::new(),
@@ -101,6 +105,7 @@ impl Tokens {
             self.tokens.clear();
         }
         self.size = Some(limit);
+        self.taken_over |= self.token.is_some() && self.tokens.is_empty();
         self.newest = self.newest.max(keys(page).max());
         let mut new_in_page = false;
         for id in page.records.iter().filter_map(|record| record.id.as_deref()) {
@@ -123,12 +128,13 @@ impl Tokens {
 
     fn end_of_round(&mut self) {
         let stable = self.round > 1 && !self.new_in_round;
-        if !self.until_stable || stable || self.round >= MOST_ROUNDS {
+        let enough = if self.until_stable { stable } else { !self.taken_over } || self.round >= MOST_ROUNDS;
+        if enough {
             self.done = true;
         } else {
-            self.round += 1;
+            self.round = self.round.saturating_add(1);
             self.token = None;
-            self.new_in_round = false;
+            (self.new_in_round, self.taken_over) = (false, false);
             self.tokens.clear();
         }
     }
@@ -149,6 +155,19 @@ mod tests {
         walk.take(&with_next(&[3, 2], "b"), 2).unwrap();
         assert_eq!(walk.ask(2), Some(Ask::Token { token: Some("b".to_owned()), limit: 2 }));
         walk.take(&page(&[1]), 2).unwrap();
+        assert_eq!(walk.ask(2), None);
+    }
+
+    #[test]
+    fn a_cursor_walk_that_another_process_began_is_read_once_more_from_the_start() {
+        let mut walk = Tokens::by_cursor();
+        walk.take(&with_next(&[3, 2], "b"), 2).unwrap();
+        let mut walk: Tokens = serde_json::from_str(&serde_json::to_string(&walk).unwrap()).unwrap();
+        assert_eq!(walk.ask(2), Some(Ask::Token { token: Some("b".to_owned()), limit: 2 }));
+        walk.take(&page(&[1]), 2).unwrap();
+        assert_eq!(walk.ask(2), Some(Ask::Token { token: None, limit: 2 }), "what came in since is at the front");
+        walk.take(&with_next(&[4, 3], "b"), 2).unwrap();
+        walk.take(&page(&[2, 1]), 2).unwrap();
         assert_eq!(walk.ask(2), None);
     }
 
