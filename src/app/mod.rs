@@ -2,6 +2,7 @@
 
 mod build;
 pub mod daemon;
+mod keep;
 mod range;
 mod retry;
 mod sync;
@@ -9,6 +10,7 @@ mod verify;
 mod watch;
 
 pub use build::{BuildError, build_sources, clock};
+pub use keep::{forget, maintain};
 pub use range::{Range, RangeError};
 pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};

@@ -136,8 +136,13 @@ fn rungs(config: &Config, source: &str) -> Vec<Tried> {
 /// Whether a pass could write to the store. Nothing is left behind, and a process that writes to it goes on.
 fn try_store(path: &Path) -> Result<String, String> {
     let found = match open_reader(path) {
-        Ok(_) => "can be read and written",
-        Err(StoreError::Missing { .. }) => "is not there yet; the first `chatloom sync` makes it",
+        Ok(_) => "can be read and written".to_owned(),
+        Err(StoreError::Missing { .. }) => "is not there yet; the first `chatloom sync` makes it".to_owned(),
+        Err(StoreError::Older { found, known, .. }) => {
+            format!(
+                "is of schema {found}; the next `chatloom sync` or `chatloom run` upgrades it to {known}, and keeps a copy of it first"
+            )
+        }
         Err(error) => return Err(error.to_string()),
     };
     let folder = match path.parent() {
@@ -157,7 +162,7 @@ fn try_store(path: &Path) -> Result<String, String> {
     let trial = folder.join(format!(".chatloom-check-{}", std::process::id()));
     OpenOptions::new().write(true).create_new(true).open(&trial).map_err(|error| cannot(folder, &error))?;
     std::fs::remove_file(&trial).map_err(|error| cannot(folder, &error))?;
-    Ok(found.to_owned())
+    Ok(found)
 }
 
 /// Tries every enabled source, side by side.

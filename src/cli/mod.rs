@@ -4,10 +4,13 @@
 //! or configuration, 130/143 stopped by a signal.
 
 mod backfill;
+mod backup;
 mod check;
 mod demo;
+mod forget;
 mod init;
 mod logging;
+mod maintain;
 mod output;
 mod progress;
 mod rename;
@@ -58,6 +61,12 @@ enum Command {
     Verify(verify::Args),
     /// Try dead letters again from what is stored, without any request; with --all every record
     Retry(retry::Args),
+    /// Copy the store while it is in use, look at the copy, and keep the newest ones
+    Backup(backup::Args),
+    /// Drop what is older than it may be kept, give free space back, and empty the log
+    Maintain(maintain::Args),
+    /// Erase one person: text, names, addresses, raw records, and every byte of them
+    Forget(forget::Args),
     /// Let a source go on under another name
     Rename(rename::Args),
     /// Serve health and metrics of the store, without reading any source, until stopped
@@ -152,6 +161,18 @@ async fn dispatch(args: Args) -> Exit {
         }
         Command::Retry(retry) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => retry::run(retry, &config).await,
+            Err(exit) => exit,
+        },
+        Command::Backup(backup) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => backup::run(backup, &config).await,
+            Err(exit) => exit,
+        },
+        Command::Maintain(maintain) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => maintain::run(&maintain, &config).await,
+            Err(exit) => exit,
+        },
+        Command::Forget(forget) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => forget::run(forget, &config).await,
             Err(exit) => exit,
         },
         Command::Rename(rename) => match load_without_keys(args.config.as_deref()) {

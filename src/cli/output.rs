@@ -27,6 +27,12 @@ pub(crate) fn complain(text: &str) {
     drop(writeln!(err, "chatloom: {text}"));
 }
 
+/// Asks the operator something on stderr; the answer is typed behind it.
+pub(crate) fn ask(text: &str) {
+    let mut err = std::io::stderr().lock();
+    drop(write!(err, "{text}").and_then(|()| err.flush()));
+}
+
 /// Text of strangers, made fit for a terminal: control and bidirectional-override characters become visible
 /// replacement characters; line breaks and tabs stay.
 pub(crate) fn tame(text: &str) -> Cow<'_, str> {

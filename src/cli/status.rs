@@ -192,7 +192,7 @@ fn legend(report: &StatusReport) -> Vec<String> {
 }
 
 /// A size as a person says it.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     let mut tenths = bytes.saturating_mul(10) / 1000;
     let mut unit = UNITS[0];
@@ -225,7 +225,10 @@ mod tests {
     }
 
     fn report(sources: Vec<SourceStatus>, size_bytes: u64) -> StatusReport {
-        StatusReport { store: StoreInfo { path: "chatloom.db".to_owned(), schema: 1, size_bytes }, sources }
+        StatusReport {
+            store: StoreInfo { path: "chatloom.db".to_owned(), schema: SCHEMA_VERSION, size_bytes },
+            sources,
+        }
     }
 
     #[test]
@@ -260,7 +263,7 @@ mod tests {
             ..never(&configured("bots", true))
         };
         let expected = "\
-chatloom.db: 2.7 MB, schema 1
+chatloom.db: 2.7 MB, schema 2
 
 SOURCE     STATE    LAST SUCCESS (UTC)             CONVERSATIONS  MESSAGES  INCOMPLETE  DEAD LETTERS
 directory  ok       2026-03-01 09:00:00, 12 s ago             10      1055           0             0

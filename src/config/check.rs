@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use super::env::Env;
 use super::nearest::nearest;
 use super::problem::{Complaint, Findings, shown};
-use super::settings::{Config, HttpListen, Log, LogFormat, LogLevel, Reporting};
-use super::{file, secret, source};
+use super::settings::{Config, HttpListen, Keeping, Log, LogFormat, LogLevel, Reporting};
+use super::{file, schedule, secret, source};
 
 /// What relative things are relative to.
 pub(super) struct Around<'a> {
@@ -34,9 +34,10 @@ pub(super) enum Secrets {
 
 /// Gives the shapes their meaning. `None` only if a problem was added.
 pub(super) fn check(shapes: file::File, path: &Path, around: &Around<'_>, findings: &mut Findings) -> Option<Config> {
-    let written = shapes.store.path.unwrap_or_default();
-    let store_path = store_path(&written, around, findings.is_overridden("store.path"));
+    let written = shapes.store.path.as_deref().unwrap_or_default();
+    let store_path = store_path(written, around, findings.is_overridden("store.path"));
     let store_path = findings.take("store.path", store_path);
+    let keeping = check_keeping(&shapes.store, store_path.as_deref(), around, findings);
     let http = shapes.http.map(|http| check_http(&http, around, findings));
     let log = check_log(&shapes.log, findings);
     let timezone = shapes.reporting.timezone.as_deref().map_or(Ok("UTC".to_owned()), timezone);
@@ -49,6 +50,7 @@ pub(super) fn check(shapes: file::File, path: &Path, around: &Around<'_>, findin
     Some(Config {
         file: Some(path.to_owned()),
         store_path: store_path?,
+        keeping: keeping?,
         http: match http {
             Some(http) => Some(http?),
             None => None,
@@ -73,6 +75,45 @@ fn store_path(written: &str, around: &Around<'_>, from_env: bool) -> Result<Path
     if written.ends_with(['/', '\\']) {
         return Err(Complaint::new(format!("{} names a folder", shown(written)))
             .suggest(format!("\"{written}chatloom.db\" names a file in it")));
+    }
+    Ok(if from_env { around.cwd.join(written) } else { around.folder.join(written) })
+}
+
+fn check_keeping(
+    store: &file::Store,
+    store_path: Option<&Path>,
+    around: &Around<'_>,
+    findings: &mut Findings,
+) -> Option<Keeping> {
+    let beside = store_path.and_then(Path::parent).unwrap_or(Path::new("")).join("backups");
+    let from_env = findings.is_overridden("store.backup_path");
+    let backup_path = store.backup_path.as_deref().map_or(Ok(beside), |written| folder_path(written, around, from_env));
+    let backup_path = findings.take("store.backup_path", backup_path);
+    let backup_keep = usize::try_from(store.backup_keep.unwrap_or(7)).ok().filter(|keep| *keep > 0);
+    let backup_keep = backup_keep.ok_or_else(|| Complaint::new("must be at least 1"));
+    let backup_keep = findings.take("store.backup_keep", backup_keep);
+    let maintain = findings.take("store.maintain", schedule::schedule(store.maintain.as_deref().unwrap_or("1d")));
+    let mut kept = |key: &str, written: Option<&str>| match written {
+        None => Some(None),
+        Some(written) => findings.take(key, schedule::retention(written)).map(Some),
+    };
+    let raw_retention = kept("store.raw_retention", store.raw_retention.as_deref());
+    let message_retention = kept("store.message_retention", store.message_retention.as_deref());
+    Some(Keeping {
+        backup_path: backup_path?,
+        backup_keep: backup_keep?,
+        maintain: maintain?,
+        raw_retention: raw_retention?,
+        message_retention: message_retention?,
+    })
+}
+
+fn folder_path(written: &str, around: &Around<'_>, from_env: bool) -> Result<PathBuf, Complaint> {
+    if written.trim().is_empty() || written.chars().any(char::is_control) {
+        return Err(Complaint::new("must be the path of a folder"));
+    }
+    if written.starts_with("~/") {
+        return Err(Complaint::new("`~` is not expanded here").suggest("write the whole path"));
     }
     Ok(if from_env { around.cwd.join(written) } else { around.folder.join(written) })
 }

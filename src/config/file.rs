@@ -18,6 +18,11 @@ pub(super) struct File {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Store {
     pub(super) path: Option<String>,
+    pub(super) backup_path: Option<String>,
+    pub(super) backup_keep: Option<i64>,
+    pub(super) maintain: Option<String>,
+    pub(super) raw_retention: Option<String>,
+    pub(super) message_retention: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -56,7 +56,17 @@ pub(super) const SOURCE: &[Key] = &[
 
 /// The tables beside `[[sources]]`, and their keys.
 pub(super) const TABLES: &[(&str, &[Key])] = &[
-    ("store", &[key("path", Kind::Text)]),
+    (
+        "store",
+        &[
+            key("path", Kind::Text),
+            key("backup_path", Kind::Text),
+            key("backup_keep", Kind::Number),
+            key("maintain", Kind::Time),
+            key("raw_retention", Kind::Time),
+            key("message_retention", Kind::Time),
+        ],
+    ),
     ("http", &[key("listen", Kind::Text), key("token_file", Kind::Secret)]),
     ("reporting", &[key("timezone", Kind::Text)]),
     ("log", &[key("format", Kind::Text), key("level", Kind::Text)]),

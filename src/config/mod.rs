@@ -37,7 +37,7 @@ pub use init::{DEFAULT_TOML, InitError, init, init_target};
 pub use load::{load, load_for_serving, load_with, load_without_keys};
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Config, HttpListen, KeyOrigin, Log, LogFormat, LogLevel, Pagination, ProviderSettings, Reporting, Schedule,
-    SitegptApi, SourceConfig,
+    Config, HttpListen, Keeping, KeyOrigin, Log, LogFormat, LogLevel, Pagination, ProviderSettings, Reporting,
+    Schedule, SitegptApi, SourceConfig,
 };
 pub use source::is_source_name;

@@ -18,6 +18,19 @@ pub(super) fn duration(text: &str, least: Duration) -> Result<Duration, Complain
     bounded(text, parsed, least)
 }
 
+/// Reads how long something is kept: at least a day, at most a century.
+pub(super) fn retention(text: &str) -> Result<Duration, Complaint> {
+    const LONGEST_KEPT: Duration = Duration::from_secs(36_525 * DAY_SECS);
+    let parsed = parse(text).ok_or_else(|| {
+        Complaint::new(format!("{} is not a time", shown(text))).suggest("write days or weeks: \"90d\", \"52w\"")
+    })?;
+    if parsed < Duration::from_secs(DAY_SECS) || parsed > LONGEST_KEPT {
+        let message = format!("{} must be between 1 and 36525 days", shown(text));
+        return Err(Complaint::new(message).suggest("leave the key out to keep everything"));
+    }
+    Ok(parsed)
+}
+
 /// Reads an interval of at least one second, or a cron expression of 5 or 6 fields.
 pub(super) fn schedule(text: &str) -> Result<Schedule, Complaint> {
     if let Some(every) = parse(text) {

@@ -16,6 +16,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// The SQLite file.
     pub store_path: PathBuf,
+    /// How the store is kept in order, and for how long what is kept.
+    pub keeping: Keeping,
     /// Where the web page is served; `None` serves nothing.
     pub http: Option<HttpListen>,
     /// How logs are written.
@@ -24,6 +26,21 @@ pub struct Config {
     pub reporting: Reporting,
     /// In the order in which they are written, disabled ones included.
     pub sources: Vec<SourceConfig>,
+}
+
+/// The keys of `[store]` beside `path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeping {
+    /// The folder that backups are written to.
+    pub backup_path: PathBuf,
+    /// Newest backups that are kept, at least one.
+    pub backup_keep: usize,
+    /// When the running daemon tidies the store up.
+    pub maintain: Schedule,
+    /// Raw records older than this are dropped; `None` keeps them.
+    pub raw_retention: Option<Duration>,
+    /// Texts of messages older than this are dropped; `None` keeps them.
+    pub message_retention: Option<Duration>,
 }
 
 /// The `[http]` table.

@@ -27,6 +27,28 @@ pub fn classify_identifier(text: &str) -> Identifier {
     }
 }
 
+/// Whether two spellings are of one e-mail address. Capitals tell nothing apart: no provider in use minds them.
+#[must_use]
+pub fn same_email(a: &str, b: &str) -> bool {
+    let (a, b) = (a.trim(), b.trim());
+    is_email(a) && a.to_lowercase() == b.to_lowercase()
+}
+
+/// Whether two spellings are of one phone number: the same digits, whatever stands between them, with `+`, `00` or
+/// nothing before the country's code. A number without its country's code is another one: nothing is guessed.
+#[must_use]
+pub fn same_phone(a: &str, b: &str) -> bool {
+    let digits = |text: &str| -> Option<String> {
+        let text = text.trim();
+        if !is_phone(text) && !is_phone(text.trim_start_matches('0')) {
+            return None;
+        }
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        Some(digits.strip_prefix("00").map(str::to_owned).unwrap_or(digits))
+    };
+    digits(a).is_some_and(|a| digits(b) == Some(a))
+}
+
 fn is_email(text: &str) -> bool {
     let Some((name, host)) = text.split_once('@') else { return false };
     let spaced = text.chars().any(|c| c.is_whitespace() || c.is_control());
@@ -42,7 +64,20 @@ fn is_phone(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Identifier, classify_identifier};
+    use super::{Identifier, classify_identifier, same_email, same_phone};
+
+    #[test]
+    fn spellings_of_one_address_are_one() {
+        assert!(same_email(" Ana@Example.test", "ana@example.TEST "));
+        assert!(!same_email("ana@example.test", "anna@example.test"));
+        assert!(!same_email("", "") && !same_email("ana", "ana"));
+        for spelling in ["+55 11 5555-0100", "0055 11 55550100", "551155550100", "(55) 11.5555/0100"] {
+            assert!(same_phone(spelling, "+551155550100"), "{spelling}");
+        }
+        for other in ["11 5555-0100", "+55 11 5555-0101", "", "0", "abc"] {
+            assert!(!same_phone(other, "+551155550100"), "{other}");
+        }
+    }
 
     #[test]
     fn identifiers_are_sorted_by_their_look() {

@@ -8,7 +8,7 @@ mod tags;
 mod text;
 mod time;
 
-pub use contact::{Identifier, classify_identifier};
+pub use contact::{Identifier, classify_identifier, same_email, same_phone};
 pub use lenient::decode;
 pub use scrub::{is_secret_key, scrub};
 pub use text::{HtmlImage, HtmlText, html_images, html_to_text, read_html};

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::batch::{Batch, Counts, Record, SweepPoint};
 use super::failpoint::failpoint;
 use super::message::Roles;
+use super::shroud::Shroud;
 use super::{Committed, StoreError};
 use crate::model::{Row, StreamKey};
 
@@ -28,6 +29,8 @@ pub(super) struct Tx<'c> {
     pub(super) again: bool,
     /// Newest message time per conversation touched.
     pub(super) newest: HashMap<i64, i64>,
+    /// What was erased and must not come back.
+    pub(super) shroud: Shroud,
 }
 
 impl Tx<'_> {
@@ -75,6 +78,7 @@ pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, Store
         made: None,
         again: false,
         newest: HashMap::new(),
+        shroud: Shroud::load(conn, batch.source_id).map_err(StoreError::sql(doing))?,
     };
     tx.apply(batch).map_err(StoreError::sql(doing))?;
     Ok(Committed { counts: tx.counts })
@@ -194,6 +198,7 @@ impl Tx<'_> {
         let state = self.raw_state(record)?;
         if record.again || state.as_ref().is_none_or(|state| !state.same) {
             (self.made, self.again) = (None, record.again);
+            (self.shroud.private, self.shroud.old) = (false, false);
             for row in rows {
                 match row {
                     Row::Channel(row) => self.channel(row)?,
@@ -205,7 +210,7 @@ impl Tx<'_> {
             }
             match &state {
                 Some(state) if record.again => self.point_raw(state, self.made)?,
-                Some(state) => self.keep_raw(record, state, self.made)?,
+                Some(state) => self.keep_raw(record, state)?,
                 None => {}
             }
             self.resolve_letters(record)?;

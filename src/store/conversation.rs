@@ -108,6 +108,8 @@ impl Tx<'_> {
     /// Applies what one record says about a conversation.
     pub(super) fn conversation(&mut self, row: &ConversationRow) -> rusqlite::Result<()> {
         let stored = self.stored_conversation(&row.external_id)?;
+        let shrouded = self.shrouded_conversation(stored.as_ref().map(|stored| stored.id), row)?;
+        let row = shrouded.as_ref().map_or(row, |(row, _)| row);
         let before = stored.as_ref().map(|stored| stored.columns.clone()).unwrap_or_default();
         let bookkeeping = stored.as_ref().map(|stored| stored.bookkeeping.clone()).unwrap_or_default();
         if bookkeeping.version.zip(row.version).is_some_and(|(old, new)| new < old) {
@@ -147,6 +149,9 @@ impl Tx<'_> {
         };
         self.conversations.insert(row.external_id.clone(), id);
         self.made = Some(id);
+        if let Some((_, Some(forgotten))) = shrouded {
+            self.forget_conversation(id, forgotten)?;
+        }
         let agents_changed = self.roles_of(id, row)?;
         if agents_changed || after.contact != before.contact {
             self.reassign_authors(id)?;

@@ -44,8 +44,13 @@ impl Tx<'_> {
             .conn
             .prepare_cached("SELECT kind, name, resolved FROM channels WHERE id = ?1")?
             .query_row([id], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))?;
+        let erased: bool = self
+            .conn
+            .prepare_cached("SELECT erased_at_ms IS NOT NULL FROM channels WHERE id = ?1")?
+            .query_row([id], |found| found.get(0))?;
+        self.shroud.private |= erased;
         let new_kind = row.kind.clone().over(ChannelKind::parse(&kind)).unwrap_or(ChannelKind::Other);
-        let new_name = row.name.clone().over(name.clone());
+        let new_name = if erased { None } else { row.name.clone().over(name.clone()) };
         if new_kind.as_str() != kind || new_name != name || resolved != 1 {
             let rev = self.next_rev();
             self.conn
@@ -68,13 +73,19 @@ impl Tx<'_> {
 
     /// The id of a participant, made nameless and of kind unknown if it was never met.
     pub(super) fn participant_id(&mut self, external_id: &str) -> rusqlite::Result<i64> {
-        if let Some(id) = self.participants.get(external_id) {
-            return Ok(*id);
+        if let Some(id) = self.participants.get(external_id).copied() {
+            self.meet(id, false);
+            return Ok(id);
         }
         let found = self.id_of("SELECT id FROM participants WHERE source_id = ?1 AND external_id = ?2", external_id)?;
-        let id = match found {
-            Some(id) => id,
-            None => {
+        let forgotten = if found.is_none() { self.forgotten_participant(external_id)? } else { None };
+        let id = match (found, forgotten) {
+            (Some(id), _) => id,
+            (None, Some((id, _))) => {
+                self.meet(id, true);
+                id
+            }
+            (None, None) => {
                 let rev = self.next_rev();
                 self.conn
                     .prepare_cached(
@@ -128,6 +139,14 @@ impl Tx<'_> {
     /// Applies what a directory says about a participant.
     pub(super) fn participant(&mut self, row: &ParticipantRow) -> rusqlite::Result<()> {
         let id = self.participant_id(&row.external_id)?;
+        let nameless;
+        let row = if self.private_participant(id)? {
+            nameless =
+                ParticipantRow { external_id: row.external_id.clone(), kind: row.kind.clone(), ..Default::default() };
+            &nameless
+        } else {
+            row
+        };
         let before = self.stored_participant(id)?;
         let (kind, kind_given) = match row.kind {
             crate::model::Patch::Set(kind) => (kind.as_str().to_owned(), true),
@@ -167,13 +186,17 @@ impl Tx<'_> {
 
     /// Fills what is still empty about the contact of a conversation.
     pub(super) fn contact_hint(&mut self, hint: &ContactHint) -> rusqlite::Result<()> {
-        let contact: Option<i64> = self
+        let found: Option<(i64, Option<i64>)> = self
             .conn
-            .prepare_cached("SELECT contact_id FROM conversations WHERE source_id = ?1 AND external_id = ?2")?
-            .query_row(params![self.source_id, hint.conversation], |row| row.get(0))
-            .optional()?
-            .flatten();
+            .prepare_cached("SELECT id, contact_id FROM conversations WHERE source_id = ?1 AND external_id = ?2")?
+            .query_row(params![self.source_id, hint.conversation], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((conversation, contact)) = found else { return Ok(()) };
+        self.private_conversation(conversation)?;
         let Some(id) = contact else { return Ok(()) };
+        if self.private_participant(id)? {
+            return Ok(());
+        }
         let before = self.stored_participant(id)?;
         let name = before.name.clone().or_else(|| hint.name.clone());
         let email = before.email.clone().or_else(|| hint.email.clone());

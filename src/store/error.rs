@@ -24,6 +24,12 @@ pub enum StoreError {
         "{path} was written by a newer chatloom (schema {found}, this one knows {known}); it was left untouched: update chatloom"
     )]
     Newer { path: PathBuf, found: i64, known: i64 },
+    /// An earlier version of chatloom wrote it, and it cannot be read as it is.
+    #[error(
+        "{path} is of an older schema ({found}, this chatloom reads {known}); the next `chatloom sync` or \
+         `chatloom run` upgrades it, and keeps a copy of it first"
+    )]
+    Older { path: PathBuf, found: i64, known: i64 },
     /// Another process writes to it.
     #[error("{path} is being written by {holder}; wait for it to end, or stop it")]
     Locked { path: PathBuf, holder: String },
@@ -32,6 +38,9 @@ pub enum StoreError {
         "the disk that holds the store is full ({doing}); nothing half-written was kept: free some space and run again"
     )]
     Full { doing: &'static str },
+    /// A copy of the store could not be made.
+    #[error("no backup was made in {folder}: {cause}; check that there is room and that this user may write there")]
+    NotKept { folder: PathBuf, cause: String },
     /// A source's name is taken by another provider's history.
     #[error(
         "the store holds `{name}` as a {stored} source, the configuration says {configured}; give the new source another name"

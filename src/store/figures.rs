@@ -93,7 +93,7 @@ mod tests {
     fn figures_are_of_the_last_runs_and_of_what_is_open() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
-        let writer = open::open_writer(&path).unwrap();
+        let writer = open::open_writer(&path, 0).unwrap();
         writer
             .execute_batch(
                 "INSERT INTO sources (id, name, provider, base_url) VALUES (1, 'a', 'zaia', 'x'), (2, 'b', 'zaia', 'x');

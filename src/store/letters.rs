@@ -12,22 +12,28 @@ impl Tx<'_> {
     pub(super) fn dead_letter(&mut self, record: &Record, reject: &Reject) -> rusqlite::Result<()> {
         self.counts.dead += 1;
         let raw = &record.raw;
-        let body = raw.json.get();
-        let hash = Hasher::of_bytes(body.as_bytes());
+        let hash = Hasher::of_bytes(raw.json.get().as_bytes());
+        let private = self.names_forgotten(record)?;
+        let body = (!private).then(|| raw.json.get());
+        let parent = raw.parent.as_ref().filter(|_| !private);
+        let external_id = match &raw.id {
+            Some(id) if self.forgotten_participant(id)?.is_some() => None,
+            id => id.as_ref(),
+        };
         let known: bool = self
             .conn
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM dead_letters WHERE source_id = ?1 AND stream = ?2 AND external_id IS ?3
                  AND body_hash = ?4 AND resolved_at_ms IS NULL)",
             )?
-            .query_row(params![self.source_id, record.stream, raw.id, hash], |row| row.get(0))?;
+            .query_row(params![self.source_id, record.stream, external_id, hash], |row| row.get(0))?;
         if known {
             self.conn
                 .prepare_cached(
                     "UPDATE dead_letters SET last_seen_ms = ?5 WHERE source_id = ?1 AND stream = ?2 AND external_id IS ?3
                      AND body_hash = ?4 AND resolved_at_ms IS NULL",
                 )?
-                .execute(params![self.source_id, record.stream, raw.id, hash, self.now_ms])?;
+                .execute(params![self.source_id, record.stream, external_id, hash, self.now_ms])?;
             return Ok(());
         }
         // An older unreadable form of the same record is superseded by this one.
@@ -41,8 +47,8 @@ impl Tx<'_> {
             .execute(params![
                 self.source_id,
                 record.stream,
-                raw.id,
-                raw.parent,
+                external_id,
+                parent,
                 raw.seq,
                 reject.stage.as_str(),
                 reject.to_string(),

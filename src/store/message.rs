@@ -36,6 +36,7 @@ struct Stored {
     content_hash: i64,
     version: Option<i64>,
     deleted: bool,
+    erased: bool,
     rev: i64,
     body_text: String,
     body_html: Option<String>,
@@ -46,6 +47,8 @@ impl Tx<'_> {
     pub(super) fn message(&mut self, row: &MessageRow) -> rusqlite::Result<()> {
         let conversation = self.conversation_id(&row.conversation)?;
         let stored = self.stored_message(conversation, &row.external_id)?;
+        let shrouded = self.shrouded_message(conversation, row, stored.as_ref().map(|stored| stored.erased))?;
+        let (row, blank) = (shrouded.as_ref().unwrap_or(row), shrouded.is_some());
         if let Some(sent) = row.sent_at_ms.filter(|_| !self.again || stored.is_none()) {
             let newest = self.newest.entry(conversation).or_insert(sent);
             *newest = (*newest).max(sent);
@@ -53,7 +56,7 @@ impl Tx<'_> {
         let hash = row.content_hash();
         self.made = stored.as_ref().map(|stored| stored.id);
         match stored {
-            None => self.insert_message(conversation, row, hash),
+            None => self.insert_message(conversation, row, hash, blank),
             Some(before) if before.version.zip(row.version).is_some_and(|(old, new)| new < old) => {
                 self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
                 Ok(())
@@ -63,15 +66,15 @@ impl Tx<'_> {
                 self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
                 Ok(())
             }
-            Some(before) => self.update_message(conversation, row, hash, &before),
+            Some(before) => self.update_message(conversation, row, hash, &before, blank),
         }
     }
 
     fn stored_message(&self, conversation: i64, external_id: &str) -> rusqlite::Result<Option<Stored>> {
         self.conn
             .prepare_cached(
-                "SELECT id, content_hash, version, deleted_at_ms IS NOT NULL, rev, body_text, body_html
-                 FROM messages WHERE conversation_id = ?1 AND external_id = ?2",
+                "SELECT id, content_hash, version, deleted_at_ms IS NOT NULL, rev, body_text, body_html,
+                 erased_at_ms IS NOT NULL FROM messages WHERE conversation_id = ?1 AND external_id = ?2",
             )?
             .query_row(params![conversation, external_id], |row| {
                 Ok(Stored {
@@ -82,6 +85,7 @@ impl Tx<'_> {
                     rev: row.get(4)?,
                     body_text: row.get(5)?,
                     body_html: row.get(6)?,
+                    erased: row.get(7)?,
                 })
             })
             .optional()
@@ -151,15 +155,16 @@ impl Tx<'_> {
         })
     }
 
-    fn insert_message(&mut self, conversation: i64, row: &MessageRow, hash: i64) -> rusqlite::Result<()> {
+    fn insert_message(&mut self, conversation: i64, row: &MessageRow, hash: i64, blank: bool) -> rusqlite::Result<()> {
         let (author, author_kind, rule) = self.author(conversation, row)?;
         let rev = self.next_rev();
         let id = self
             .conn
             .prepare_cached(
                 "INSERT INTO messages (conversation_id, external_id, author_id, author_kind, author_rule, kind, event, seq,
-                 sent_at_ms, body_text, body_html, read, reaction, model, thread_external_id, version, content_hash, rev)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+                 sent_at_ms, body_text, body_html, read, reaction, model, thread_external_id, version, content_hash, rev,
+                 erased_at_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )?
             .insert(params![
                 conversation,
@@ -179,7 +184,8 @@ impl Tx<'_> {
                 row.thread,
                 row.version,
                 hash,
-                rev
+                rev,
+                blank.then_some(self.now_ms)
             ])?;
         self.parts(id, row)?;
         self.made = Some(id);
@@ -193,9 +199,14 @@ impl Tx<'_> {
         row: &MessageRow,
         hash: i64,
         before: &Stored,
+        blank: bool,
     ) -> rusqlite::Result<()> {
+        if blank && !before.erased {
+            // What it said before is no revision but what was to be forgotten.
+            self.conn.prepare_cached("DELETE FROM message_revisions WHERE message_id = ?1")?.execute([before.id])?;
+        }
         let (author, author_kind, rule) = self.author(conversation, row)?;
-        let edited = before.body_text != row.body_text || before.body_html != row.body_html;
+        let edited = !blank && (before.body_text != row.body_text || before.body_html != row.body_html);
         if edited {
             self.conn
                 .prepare_cached(
@@ -211,7 +222,8 @@ impl Tx<'_> {
                 "UPDATE messages SET author_id = ?2, author_kind = ?3, author_rule = ?4, kind = ?5, event = ?6, seq = ?7,
                  sent_at_ms = ?8, body_text = ?9, body_html = ?10, read = ?11, reaction = ?12, model = ?13,
                  thread_external_id = ?14, version = ?15, content_hash = ?16, rev = ?17,
-                 edited_at_ms = coalesce(?18, edited_at_ms), deleted_at_ms = NULL, deleted_reason = NULL, missed = 0
+                 edited_at_ms = coalesce(?18, edited_at_ms), erased_at_ms = coalesce(erased_at_ms, ?19),
+                 deleted_at_ms = NULL, deleted_reason = NULL, missed = 0
                  WHERE id = ?1",
             )?
             .execute(params![
@@ -232,7 +244,8 @@ impl Tx<'_> {
                 row.version,
                 hash,
                 rev,
-                edited_at
+                edited_at,
+                blank.then_some(self.now_ms)
             ])?;
         self.conn.prepare_cached("DELETE FROM citations WHERE message_id = ?1")?.execute([before.id])?;
         self.conn.prepare_cached("DELETE FROM attachments WHERE message_id = ?1")?.execute([before.id])?;

@@ -7,24 +7,30 @@
 //! released file. SQL stands beside the method that owns it; tables and views stand in `migrations/` only.
 
 mod access;
+mod backup;
 mod batch;
 mod commit;
 mod conversation;
 mod directory;
+mod erase;
 mod error;
 pub mod failpoint;
 mod figures;
+mod forget;
 mod journal;
 mod letters;
 mod lock;
+mod maintain;
 mod message;
 mod open;
+mod person;
 mod query;
 mod raw;
 mod renew;
 mod replay;
 mod run;
 mod schema;
+mod shroud;
 mod status;
 mod sweep;
 #[cfg(test)]
@@ -34,11 +40,15 @@ mod wal;
 mod work;
 mod writer;
 
+pub use backup::{Backup, backup, copies, holding};
 pub use batch::{Access, Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
 pub use error::StoreError;
 pub use figures::{Figures, SourceFigures, figures};
+pub use forget::{Forget, Forgot};
 pub use lock::StoreLock;
+pub use maintain::{Maintain, Maintained};
 pub use open::open_reader;
+pub use person::{Person, Who};
 pub use query::{ConversationHead, Line, TranscriptError, find_conversation, transcript};
 pub use replay::{Replay, Replayed};
 pub use run::{LastReads, RunMode, RunStatus, SourceRow};

@@ -17,7 +17,7 @@ const OLDEST_ENGINE: i32 = 3_051_003;
 pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The connection that writes: makes the file (mode 0600) if there is none, and brings its schema up to date.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_writer(path: &Path, now_ms: i64) -> Result<Connection, StoreError> {
     let unopenable = |cause: String| StoreError::Unopenable { path: path.to_owned(), cause };
     if rusqlite::version_number() < OLDEST_ENGINE {
         return Err(unopenable(format!("SQLite {} is too old", rusqlite::version())));
@@ -42,7 +42,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     schema::recognise(&connection, path).map_err(named)?;
     settle(&mut connection).map_err(StoreError::sql("opening the store")).map_err(named)?;
     failpoint!("open.settled");
-    schema::migrate(&mut connection).map_err(named)?;
+    schema::migrate(&mut connection, path, now_ms).map_err(named)?;
     Ok(connection)
 }
 
@@ -51,6 +51,15 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 /// # Errors
 /// No file, a foreign one, or one of another version.
 pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let (connection, found) = open_as_it_is(path)?;
+    if found < schema::SCHEMA_VERSION {
+        return Err(StoreError::Older { path: path.to_owned(), found, known: schema::SCHEMA_VERSION });
+    }
+    Ok(connection)
+}
+
+/// The same for a store of this version or an earlier one, and which it is.
+pub(super) fn open_as_it_is(path: &Path) -> Result<(Connection, i64), StoreError> {
     let unopenable = |cause: String| StoreError::Unopenable { path: path.to_owned(), cause };
     if !path.exists() {
         return Err(StoreError::Missing { path: path.to_owned() });
@@ -65,7 +74,7 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     if version == 0 {
         return Err(StoreError::Missing { path: path.to_owned() });
     }
-    Ok(connection)
+    Ok((connection, version))
 }
 
 /// Refuses a foreign or newer file from its first 100 bytes, before SQLite could touch it.
@@ -132,9 +141,9 @@ mod tests {
     fn a_new_store_is_private_and_opens_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new.db");
-        drop(open_writer(&path).unwrap());
+        drop(open_writer(&path, 1).unwrap());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        drop(open_writer(&path).unwrap());
+        drop(open_writer(&path, 1).unwrap());
         open_reader(&path).unwrap();
     }
 
@@ -142,7 +151,7 @@ mod tests {
     fn a_newer_or_foreign_file_is_left_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let newer = folder.path().join("newer.db");
-        drop(open_writer(&newer).unwrap());
+        drop(open_writer(&newer, 1).unwrap());
         let connection = Connection::open(&newer).unwrap();
         connection.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         drop(connection);
@@ -154,14 +163,14 @@ mod tests {
         std::fs::write(&text, "hello").unwrap();
         for path in [&newer, &foreign, &text] {
             let before = std::fs::read(path).unwrap();
-            open_writer(path).unwrap_err();
+            open_writer(path, 1).unwrap_err();
             open_reader(path).unwrap_err();
             assert_eq!(std::fs::read(path).unwrap(), before, "{}", path.display());
         }
-        assert!(matches!(open_writer(&other), Err(StoreError::Foreign { .. })));
-        assert!(matches!(open_writer(&newer), Err(StoreError::Newer { found: 99, .. })));
-        assert!(matches!(open_writer(folder.path()), Err(StoreError::Foreign { .. })));
-        assert!(matches!(open_writer(&folder.path().join("no/such.db")), Err(StoreError::NoFolder { .. })));
+        assert!(matches!(open_writer(&other, 1), Err(StoreError::Foreign { .. })));
+        assert!(matches!(open_writer(&newer, 1), Err(StoreError::Newer { found: 99, .. })));
+        assert!(matches!(open_writer(folder.path(), 1), Err(StoreError::Foreign { .. })));
+        assert!(matches!(open_writer(&folder.path().join("no/such.db"), 1), Err(StoreError::NoFolder { .. })));
         assert!(matches!(open_reader(&folder.path().join("none.db")), Err(StoreError::Missing { .. })));
     }
 }

@@ -15,6 +15,12 @@ const ZSTD_LEVEL: i32 = 3;
 /// Below this, compression gains nothing.
 const SMALLEST_COMPRESSED: usize = 256;
 
+/// Codec and body of a record whose raw form was dropped; the row stays, for what is known by it.
+const DROPPED: (&str, Vec<u8>) = ("json", Vec::new());
+
+/// The same where it speaks of somebody who was forgotten: the hash is a keyed one then.
+const FORGOTTEN: (&str, Vec<u8>) = ("zstd", Vec::new());
+
 /// What is stored of a raw record already.
 pub(super) struct RawState {
     id: Option<i64>,
@@ -35,14 +41,26 @@ impl Tx<'_> {
             )?
             .query_row(params![self.source_id, record.stream, external_id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let same = stored.is_some_and(|(_, before)| before == Some(hash));
+        let before = stored.and_then(|(_, before)| before);
+        let same = before.is_some() && (before == Some(hash) || before == self.keyed_hash(hash));
         Ok(Some(RawState { id: stored.map(|(id, _)| id), hash, same }))
     }
 
-    /// Stores a record's raw form, with the row it made.
-    pub(super) fn keep_raw(&self, record: &Record, state: &RawState, row_id: Option<i64>) -> rusqlite::Result<()> {
-        let raw = &record.raw;
-        let (codec, body) = compress(raw.json.get());
+    /// Stores a record's raw form, with the row it made. One that speaks of somebody forgotten, or whose text is too
+    /// old to be kept, leaves no body.
+    pub(super) fn keep_raw(&self, record: &Record, state: &RawState) -> rusqlite::Result<()> {
+        let (raw, row_id) = (&record.raw, self.made);
+        let private = self.shroud.private;
+        // A record that describes somebody is known by their id: not even that stays.
+        if private && row_id.is_none() {
+            return Ok(());
+        }
+        let (codec, body) = match (private, self.shroud.old) {
+            (true, _) => FORGOTTEN,
+            (false, true) => DROPPED,
+            (false, false) => compress(raw.json.get()),
+        };
+        let hash = if private { self.keyed_hash(state.hash) } else { Some(state.hash) };
         match state.id {
             Some(id) => self
                 .conn
@@ -50,7 +68,7 @@ impl Tx<'_> {
                     "UPDATE raw_records SET parent = ?2, seq = ?3, hash = ?4, codec = ?5, body = ?6, observed_at_ms = ?7,
                      row_id = coalesce(?8, row_id) WHERE id = ?1",
                 )?
-                .execute(params![id, raw.parent, raw.seq, state.hash, codec, body, self.now_ms, row_id])?,
+                .execute(params![id, raw.parent, raw.seq, hash, codec, body, self.now_ms, row_id])?,
             None => self
                 .conn
                 .prepare_cached(
@@ -65,7 +83,7 @@ impl Tx<'_> {
                     row_id,
                     raw.parent,
                     raw.seq,
-                    state.hash,
+                    hash,
                     codec,
                     body,
                     self.now_ms

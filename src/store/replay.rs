@@ -205,7 +205,7 @@ fn records(
     let doing = "reading stored records";
     // Eight bytes a record: the one thing that grows with the store.
     let order: Vec<i64> = connection
-        .prepare("SELECT id FROM raw_records WHERE source_id = ?1 ORDER BY observed_at_ms, id")
+        .prepare("SELECT id FROM raw_records WHERE source_id = ?1 AND body <> x'' ORDER BY observed_at_ms, id")
         .and_then(|mut statement| statement.query_map([asked.source_id], |row| row.get(0))?.collect())
         .map_err(StoreError::sql(doing))?;
     for ids in order.chunks(CHUNK) {
@@ -268,6 +268,8 @@ fn set_zone(connection: &Connection, source_id: i64, timezone: &str) -> rusqlite
         "DELETE FROM cursors WHERE source_id = ?1 AND (json_extract(cursor, '$.unit') = 'ms' OR instr(scope, '@') > 0)",
         [source_id],
     )?;
+    // Records that were dropped cannot be computed anew: they are looked at again when they are read again.
+    connection.execute("UPDATE raw_records SET hash = NULL WHERE source_id = ?1 AND body = x''", [source_id])?;
     Ok(())
 }
 

@@ -4,18 +4,20 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::StoreError;
 use super::failpoint::failpoint;
+use super::{StoreError, backup};
 
 /// The schema this program writes and reads: `PRAGMA user_version`.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Marks a file as ours: `PRAGMA application_id`, the letters CLOM.
 pub(super) const APPLICATION_ID: i64 = 0x434C_4F4D;
 
 /// Every migration: the version it leads to, and its files in order.
-const MIGRATIONS: &[(i64, &[&str])] =
-    &[(1, &[include_str!("../../migrations/0001_tables.sql"), include_str!("../../migrations/0001_views.sql")])];
+const MIGRATIONS: &[(i64, &[&str])] = &[
+    (1, &[include_str!("../../migrations/0001_tables.sql"), include_str!("../../migrations/0001_views.sql")]),
+    (2, &[include_str!("../../migrations/0002_keeping.sql")]),
+];
 
 /// Refuses a file that is not ours or newer than this program, before anything is written to it.
 pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
@@ -37,10 +39,16 @@ pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<(), Stor
 }
 
 /// Brings an open, recognised file to [`SCHEMA_VERSION`], each step in a transaction of its own that also moves
-/// `user_version`.
-pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+/// `user_version`. A file of an earlier version that holds rows is copied first, beside itself; without that copy
+/// nothing is changed.
+pub(super) fn migrate(connection: &mut Connection, path: &Path, now_ms: i64) -> Result<(), StoreError> {
     let doing = "bringing the store to this version's schema";
     let (_, version) = marks(connection)?;
+    if version > 0 && version < SCHEMA_VERSION && holds_rows(connection).map_err(StoreError::sql(doing))? {
+        let kept = backup::before_upgrade(connection, path, SCHEMA_VERSION, now_ms)?;
+        tracing::info!(from = version, to = SCHEMA_VERSION, backup = %kept.display(), "upgrading the store");
+        failpoint!("migrate.kept");
+    }
     for (target, files) in MIGRATIONS.iter().filter(|(target, _)| *target > version) {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
@@ -56,6 +64,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         failpoint!("migrate.committed");
     }
     Ok(())
+}
+
+/// Whether there is anything to lose: a source is made before anything else is.
+fn holds_rows(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM sources)", [], |row| row.get(0))
 }
 
 /// `application_id` and `user_version` of an open file.

@@ -112,7 +112,7 @@ mod tests {
     fn the_log_is_cut_short_once_the_lingering_reader_has_gone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let writer = open::open_writer(&path).unwrap();
+        let writer = open::open_writer(&path, 1).unwrap();
         let log = folder.path().join("a.db-wal");
         let size = || std::fs::metadata(&log).unwrap().len();
         let mut cap = WalCap::with_limit(&writer, TEST_LIMIT);
@@ -140,7 +140,7 @@ mod tests {
     fn attempts_grow_rare_and_warnings_stay_a_minute_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let writer = open::open_writer(&path).unwrap();
+        let writer = open::open_writer(&path, 1).unwrap();
         let mut cap = WalCap::with_limit(&writer, TEST_LIMIT);
         commit_some(&writer);
         let reader = open::open_reader(&path).unwrap();

@@ -75,7 +75,7 @@ impl Store {
             return Err(StoreError::Foreign { path: path.to_owned(), found: "a folder".to_owned() });
         }
         let lock = StoreLock::take(path, who)?;
-        let mut connection = open::open_writer(path)?;
+        let mut connection = open::open_writer(path, now_ms)?;
         run::close_abandoned(&connection, now_ms).map_err(StoreError::sql("closing runs of an earlier process"))?;
         let (orders, mut inbox) = mpsc::channel(WAITING_BATCHES);
         let thread = std::thread::Builder::new()
@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// Runs `work` on the writing connection, between transactions.
-    async fn on_writer<T: Send + 'static>(
+    pub(super) async fn on_writer<T: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,

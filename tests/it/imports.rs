@@ -12,7 +12,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("web", &["model", "store", "telemetry"]),
     ("sync", &["http", "model", "normalise", "provider", "store", "telemetry"]),
     ("provider", &["http", "model", "normalise"]),
-    ("store", &["model", "telemetry"]),
+    ("store", &["model", "normalise", "telemetry"]),
     ("config", &["model"]),
     ("http", &["normalise", "model", "telemetry"]),
     ("normalise", &["model"]),

@@ -4,6 +4,7 @@
 //! clock (a beat a second) -> supervisor (here): feeds the watchdog, takes over configurations, ends
 //!                         -> worker (one per source) -> plan: what is due -> a pass, as in `chatloom sync`
 //! face     what a worker shows: status line, watchdog
+//! keeper   tidies the store up
 //! notify   the service manager's socket
 //! ```
 //!
@@ -12,6 +13,7 @@
 
 mod clock;
 mod face;
+mod keeper;
 mod notify;
 mod plan;
 mod reload;

@@ -22,14 +22,16 @@ impl Wish {
     }
 }
 
-/// The enabled sources of a configuration.
+/// What a configuration wants: its enabled sources, and when the store is tidied up.
 ///
 /// # Errors
 /// Cron expressions that cannot be used, each with its source.
-pub(super) fn wishes(config: &Config) -> Result<Vec<Wish>, String> {
+pub(super) fn wishes(config: &Config) -> Result<(Vec<Wish>, Timetable), String> {
     let enabled: Vec<&SourceConfig> = config.sources.iter().filter(|source| source.enabled).collect();
     let mut wrong = Vec::new();
     let mut wishes = Vec::new();
+    let maintain =
+        Timetable::new(&config.keeping.maintain).map_err(|error| wrong.push(format!("[store] maintain: {error}")));
     for source in &enabled {
         let named = |key: &str, error: String| format!("source {}, {key}: {error}", source.name);
         let poll = Timetable::new(&source.poll).map_err(|error| wrong.push(named("poll", error)));
@@ -39,7 +41,10 @@ pub(super) fn wishes(config: &Config) -> Result<Vec<Wish>, String> {
             wishes.push(Wish { config: (*source).clone(), rate, poll, sweep });
         }
     }
-    if wrong.is_empty() { Ok(wishes) } else { Err(wrong.join("; ")) }
+    match maintain {
+        Ok(maintain) if wrong.is_empty() => Ok((wishes, maintain)),
+        _ => Err(wrong.join("; ")),
+    }
 }
 
 /// Settings that a running process cannot take over.
@@ -51,6 +56,9 @@ pub(super) fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let listens = |http: &Option<HttpListen>| http.as_ref().map(|http| http.listen);
     if listens(&old.http) != listens(&new.http) || !same_token(old, new) {
         settings.push("[http]");
+    }
+    if old.log != new.log {
+        settings.push("[log]");
     }
     settings
 }
@@ -131,16 +139,16 @@ mod tests {
     #[test]
     fn a_source_is_like_itself_and_unlike_any_other() {
         let folder = tempfile::tempdir().unwrap();
-        let wish = |more: &str| wishes(&load(folder.path(), &bots(more))).unwrap().remove(0);
+        let wish = |more: &str| wishes(&load(folder.path(), &bots(more))).unwrap().0.remove(0);
         assert!(wish("").is_like(&wish("")));
         for more in ["poll = \"7m\"", "timeout = \"9s\"", "concurrency = 9", "api = \"v2\"", "requests_per_minute = 7"]
         {
             assert!(!wish("").is_like(&wish(more)), "{more}");
         }
         let text = bots("").replace("\"k\"", "\"other\"");
-        assert!(!wish("").is_like(&wishes(&load(folder.path(), &text)).unwrap()[0]), "another key");
+        assert!(!wish("").is_like(&wishes(&load(folder.path(), &text)).unwrap().0[0]), "another key");
         let two = format!("{}{}", bots(""), bots("requests_per_minute = 3").replace("bots", "more"));
-        assert_eq!(wishes(&load(folder.path(), &two)).unwrap()[0].rate, 3, "they share a key, and so the pace");
+        assert_eq!(wishes(&load(folder.path(), &two)).unwrap().0[0].rate, 3, "they share a key, and so the pace");
     }
 
     #[test]
@@ -155,9 +163,12 @@ mod tests {
     fn what_a_running_process_cannot_take_over_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let plain = load(folder.path(), "");
-        let moved = load(folder.path(), "[store]\npath = \"other.db\"\n[http]\nlisten = \"127.0.0.1:1\"\n");
+        let moved = load(
+            folder.path(),
+            "[store]\npath = \"other.db\"\n[http]\nlisten = \"127.0.0.1:1\"\n[log]\nformat = \"json\"\n",
+        );
         assert!(needs_restart(&plain, &plain).is_empty());
-        assert_eq!(needs_restart(&plain, &moved), ["[store] path", "[http]"]);
+        assert_eq!(needs_restart(&plain, &moved), ["[store] path", "[http]", "[log]"]);
     }
 
     #[test]

@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::face::{Condition, Face, status_line};
+use super::keeper::Keeper;
 use super::notify::{self, Notifier};
-use super::plan::{Plan, spread};
+use super::plan::{Plan, Timetable, spread};
 use super::reload::{Files, Wish, needs_restart, wishes};
 use super::worker::{Word, Worker};
 use crate::app::build::{Pacers, client, speed};
@@ -92,6 +93,7 @@ struct Supervisor {
     slots: Vec<Slot>,
     /// Workers that were told to end and are not followed by another.
     leaving: Vec<JoinHandle<()>>,
+    keeper: Option<Keeper>,
     files: Files,
     /// What the `[http]` listener shows.
     board: Board,
@@ -106,7 +108,7 @@ struct Supervisor {
 /// See [`RunError`].
 pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
     let notifier = Notifier::new(asked.notify_socket.clone());
-    let wanted = wishes(&config).map_err(RunError::Configuration)?;
+    let (wanted, maintain) = wishes(&config).map_err(RunError::Configuration)?;
     let (store, writer) = Store::open(&config.store_path, "chatloom run", (asked.clock)())?;
     let board = Board::new(config.store_path.clone(), watched(&config), Arc::clone(&asked.clock));
     let served = match &config.http {
@@ -129,10 +131,12 @@ pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
         pacers: Pacers::default(),
         slots: Vec::new(),
         leaving: Vec::new(),
+        keeper: None,
         fed: None,
         starving: false,
         status: String::new(),
     };
+    supervisor.keep(&maintain);
     supervisor.settle(wanted);
     supervisor.notifier.ready();
     tracing::info!(sources = supervisor.slots.len(), store = %supervisor.config.store_path.display(), "running");
@@ -232,7 +236,7 @@ impl Supervisor {
             Ok(Err(_)) => return kept("reading it ended badly"),
             Err(_) => return kept("it could not be read in time"),
         };
-        let wanted = match wishes(&config) {
+        let (wanted, maintain) = match wishes(&config) {
             Ok(wanted) => wanted,
             Err(problem) => return kept(&problem),
         };
@@ -243,6 +247,8 @@ impl Supervisor {
                 tracing::warn!(setting, "this change needs a restart; until then the old value holds");
             }
             self.board.watch(watched(&config));
+            self.config.keeping = config.keeping;
+            self.keep(&maintain);
             self.settle(wanted)
         } else {
             self.revive(wanted)
@@ -251,6 +257,19 @@ impl Supervisor {
             let changes = if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
             tracing::info!(changes, "the configuration was read again");
         }
+    }
+
+    /// Sees that the store is tidied up as the configuration says.
+    fn keep(&mut self, times: &Timetable) {
+        let keeping = &self.config.keeping;
+        if self.keeper.as_ref().is_some_and(|keeper| keeper.keeping == *keeping) {
+            return;
+        }
+        self.leaving.extend(self.keeper.take().map(Keeper::cancel));
+        let slack = SLACK_MS * i64::from(speed());
+        let (store, clock) = (self.store.clone(), Arc::clone(&self.asked.clock));
+        let cancel = self.asked.cancel.child_token();
+        self.keeper = Some(Keeper::start(keeping, times, store, clock, slack, self.beats.clone(), cancel));
     }
 
     /// Restarts the stopped ones among the sources for which something changed.
@@ -350,9 +369,10 @@ impl Supervisor {
 
     /// Waits for the page in flight, closes the store, and says whether all of that came to its end.
     async fn end(self, beating: JoinHandle<()>, served: Option<Served>, writer: WriterThread) -> Ending {
-        let Self { slots, leaving, store, notifier, .. } = self;
+        let Self { slots, leaving, keeper, store, notifier, .. } = self;
         let mut tasks: Vec<JoinHandle<()>> = slots.into_iter().map(|slot| slot.task).chain(leaving).collect();
         tasks.push(beating);
+        tasks.extend(keeper.map(|keeper| keeper.task));
         let all = async {
             for task in tasks {
                 // A worker that ended badly has ended.

@@ -1,0 +1,37 @@
+//! Keeping the store in order, by hand.
+
+use std::path::Path;
+
+use crate::config::Keeping;
+use crate::store::{Forget, Forgot, Maintain, Maintained, Store, StoreError, open_reader};
+use crate::sync::Clock;
+
+/// Tidies the store up as the daemon does on its schedule. Nobody else may be writing.
+///
+/// # Errors
+/// The store is not there, is being written by another process, or SQLite failed.
+pub async fn maintain(store_path: &Path, keeping: &Keeping, clock: &Clock) -> Result<Maintained, StoreError> {
+    // Opening for writing would make a file.
+    drop(open_reader(store_path)?);
+    let (store, writer) = Store::open(store_path, "chatloom maintain", clock())?;
+    let outcome = store.maintain(Maintain::at(clock(), keeping.raw_retention, keeping.message_retention)).await;
+    drop(store);
+    // Joining the writer blocks: its last checkpoint may take a moment.
+    drop(tokio::task::spawn_blocking(move || drop(writer)).await);
+    outcome
+}
+
+/// Erases a person from the store, or only counts what that would be. Nobody else may be writing.
+///
+/// # Errors
+/// The store is not there, is being written by another process, or SQLite failed.
+pub async fn forget(store_path: &Path, asked: Forget) -> Result<Forgot, StoreError> {
+    // Opening for writing would make a file.
+    drop(open_reader(store_path)?);
+    let (store, writer) = Store::open(store_path, "chatloom forget", asked.now_ms)?;
+    let outcome = store.forget(asked).await;
+    drop(store);
+    // Joining the writer blocks: its last checkpoint may take a moment.
+    drop(tokio::task::spawn_blocking(move || drop(writer)).await);
+    outcome
+}
