@@ -35,7 +35,9 @@ pub fn same_email(a: &str, b: &str) -> bool {
 }
 
 /// Whether two spellings are of one phone number: the same digits, whatever stands between them, with `+`, `00` or
-/// nothing before the country's code. A number without its country's code is another one: nothing is guessed.
+/// nothing before the country's code.
+///
+/// A number without its country's code is another one: nothing is guessed.
 #[must_use]
 pub fn same_phone(a: &str, b: &str) -> bool {
     let digits = |text: &str| -> Option<String> {

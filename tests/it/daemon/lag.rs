@@ -18,7 +18,6 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What is promised with `poll = "2s"`, at the 99th percentile.
 const PROMISED_MS: i64 = 3_000;
 
-#[expect(clippy::print_stdout, reason = "the figures are what the documentation quotes")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_stands_in_the_store_within_three_seconds() {
     let mut site = BdData::new();

@@ -89,6 +89,24 @@ async fn a_full_disk_is_told_of_once_and_ends_nothing() {
     all.assert_all_exact(&home);
 }
 
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_is_tidied_up_on_its_schedule_while_sources_are_read() {
+    let all = Everybody::start().await;
+    let keeping = |every: &str| format!("[store]\nmaintain = \"{every}\"\nraw_retention = \"3000d\"\n{}", all.config());
+    let home = Home::new(&keeping("30m"));
+    // Half an hour takes three seconds.
+    let daemon = Daemon::start_faulty(&home, "speed=600");
+    daemon.wait_for_lines("the store was tidied up", 2);
+    until("every source's first pass", SOON, || all_read(&home));
+    all.assert_all_exact(&home);
+    home.configure(&keeping("300d"));
+    daemon.signal("-HUP");
+    daemon.wait_for("the configuration was read again");
+    let log = daemon.end();
+    assert!(!log.contains("could not be tidied up"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_provider_holds_up_no_end() {
     let all = Everybody::start().await;

@@ -144,7 +144,6 @@ impl Street {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the figures are what the documentation quotes")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_long_day() {
     let (seconds, seed) = (setting("CHATLOOM_SOAK_SECS", 75), setting("CHATLOOM_SOAK_SEED", 1));
