@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicU64;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::meters::METERS;
@@ -64,8 +63,10 @@ pub fn render(standing: &Standing) -> String {
 
 fn gauges(standing: &Standing) -> Registry {
     let mut registry = Registry::with_prefix("chatloom");
-    let info = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "The version that runs", info);
+    // A gauge and not OpenMetrics' `info`, which older readers of the format refuse.
+    let build = Gauges::default();
+    build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION").into())]).set(1);
+    registry.register("build_info", "The version that runs; always 1", build);
     let started = Gauge::<f64, AtomicU64>::default();
     started.set(seconds(standing.started_ms));
     registry.register_with_unit("process_start_time", "When this process began", Unit::Seconds, started);

@@ -440,6 +440,9 @@ async fn json_logs_say_whose_each_line_is() {
         "{}",
         text.stderr
     );
+    // A filter that cannot be read is said, and the usual one taken.
+    let odd = scene.home.run_logging(&["sync", "--full"], "chatloom=loud").await;
+    assert!(odd.stderr.contains("CHATLOOM_LOG cannot be read") && odd.stderr.contains("pass_ended"), "{}", odd.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
