@@ -7,7 +7,8 @@
 //!   -> normalise (pure) -> batch -> store.commit (rows + rejects + cursor + counters: ONE transaction)
 //! ```
 //!
-//! Imports point down only: `cli -> app -> sync -> {provider, store} -> {http, normalise} -> model`.
+//! Imports point down only: `cli -> app -> {sync, web} -> {provider, store} -> {http, normalise} -> model`, with
+//! `telemetry` below all that tell something.
 //! A test (`tests/it/imports.rs`) keeps it so.
 
 pub mod app;
@@ -20,3 +21,5 @@ pub mod provider;
 pub mod sim;
 pub mod store;
 pub mod sync;
+pub mod telemetry;
+pub mod web;

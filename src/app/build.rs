@@ -10,6 +10,7 @@ use crate::config::{Pagination, ProviderSettings, SitegptApi, SourceConfig};
 use crate::http::{Http, HttpSettings, Pacer};
 use crate::provider::{Facts, Provider, brilliant_directories, sitegpt, zaia};
 use crate::sync::{Clock, Source};
+use crate::telemetry::Subject;
 
 /// Cap on one answer, decompressed. A page of a hundred messages with pictures inside stays below it; a larger page
 /// is asked for in smaller pieces.
@@ -28,7 +29,62 @@ pub struct BuildError {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "here the clock is read once for everybody")]
 pub fn clock() -> Clock {
-    Arc::new(|| jiff::Timestamp::now().as_millisecond())
+    let now = || jiff::Timestamp::now().as_millisecond();
+    match i64::from(speed()) {
+        1 => Arc::new(now),
+        speed => {
+            let start = now();
+            Arc::new(move || start + (now() - start) * speed)
+        }
+    }
+}
+
+/// How much faster than the world's the clock runs: only in tests, and only in debug builds.
+#[must_use]
+pub(super) fn speed() -> u32 {
+    #[cfg(debug_assertions)]
+    return crate::store::failpoint::faults().speed.unwrap_or(1).max(1);
+    #[cfg(not(debug_assertions))]
+    1
+}
+
+/// The paces of credentials. They outlive a configuration: a pause that a provider asked for is not forgotten when
+/// the daemon is told to read its configuration again.
+#[derive(Default)]
+pub(super) struct Pacers {
+    known: Vec<(String, SecretString, u32, Arc<Pacer>)>,
+}
+
+impl Pacers {
+    /// The pace of a source's credential, at this rate.
+    pub(super) fn of(&mut self, source: &SourceConfig, rate: u32) -> Arc<Pacer> {
+        let origin = source.base_url.origin().ascii_serialization();
+        let key = source.api_key.expose_secret();
+        let known = self
+            .known
+            .iter()
+            .find(|(at, other, known_rate, _)| *at == origin && other.expose_secret() == key && *known_rate == rate);
+        if let Some((.., pacer)) = known {
+            return Arc::clone(pacer);
+        }
+        let pacer = Arc::new(Pacer::new(rate));
+        self.known.push((origin, source.api_key.clone(), rate, Arc::clone(&pacer)));
+        pacer
+    }
+
+    /// Forgets paces that nobody keeps any more.
+    pub(super) fn forget_unused(&mut self) {
+        self.known.retain(|(.., pacer)| Arc::strong_count(pacer) > 1);
+    }
+}
+
+/// The rate of a source's credential: the smallest of all sources that share it.
+pub(super) fn shared_rate(source: &SourceConfig, all: &[&SourceConfig]) -> u32 {
+    let same = |other: &&&SourceConfig| {
+        other.base_url.origin() == source.base_url.origin()
+            && other.api_key.expose_secret() == source.api_key.expose_secret()
+    };
+    all.iter().filter(same).map(|other| other.requests_per_minute).min().unwrap_or(source.requests_per_minute)
 }
 
 /// Makes each configured source, with what the store remembers of its provider's API. Sources with one credential
@@ -39,26 +95,12 @@ pub fn build_sources(
     mut facts: HashMap<String, BTreeMap<String, String>>,
     cancel: &CancellationToken,
 ) -> Vec<Result<Arc<Source>, BuildError>> {
-    let mut pacers: Vec<(String, SecretString, Arc<Pacer>)> = Vec::new();
+    let mut pacers = Pacers::default();
     let mut sources = Vec::with_capacity(configured.len());
     for source in configured {
-        let origin = source.base_url.origin().ascii_serialization();
-        let same = |other: &SourceConfig| {
-            other.base_url.origin() == source.base_url.origin()
-                && other.api_key.expose_secret() == source.api_key.expose_secret()
-        };
-        let known = pacers
-            .iter()
-            .find(|(at, key, _)| *at == origin && key.expose_secret() == source.api_key.expose_secret())
-            .map(|(_, _, pacer)| Arc::clone(pacer));
-        let pacer = known.unwrap_or_else(|| {
-            let rate = configured.iter().filter(|other| same(other)).map(|other| other.requests_per_minute).min();
-            let pacer = Arc::new(Pacer::new(rate.unwrap_or(source.requests_per_minute)));
-            pacers.push((origin, source.api_key.clone(), Arc::clone(&pacer)));
-            pacer
-        });
-        let facts = Arc::new(Facts::new(facts.remove(&source.name).unwrap_or_default()));
-        sources.push(build(source, pacer, facts, cancel.clone()));
+        let pacer = pacers.of(source, shared_rate(source, configured));
+        let facts = facts.remove(&source.name).unwrap_or_default();
+        sources.push(client(source, pacer, cancel.clone()).map(|http| assemble(source, http, facts)));
     }
     sources
 }
@@ -69,16 +111,12 @@ pub fn build_sources(
 /// The TLS set-up of this machine is unusable.
 pub(super) fn build_offline(source: &SourceConfig, facts: BTreeMap<String, String>) -> Result<Arc<Source>, BuildError> {
     let problem = |problem| BuildError { name: source.name.clone(), provider: source.kind().as_str(), problem };
-    let (http, facts) = (Http::offline().map_err(problem)?, Arc::new(Facts::new(facts)));
+    let http = Http::offline().map_err(problem)?;
     Ok(assemble(source, http, facts))
 }
 
-fn build(
-    source: &SourceConfig,
-    pacer: Arc<Pacer>,
-    facts: Arc<Facts>,
-    cancel: CancellationToken,
-) -> Result<Arc<Source>, BuildError> {
+/// Makes the client of a source.
+pub(super) fn client(source: &SourceConfig, pacer: Arc<Pacer>, cancel: CancellationToken) -> Result<Http, BuildError> {
     let key = source.api_key.expose_secret();
     let (auth_header, auth_value) = match &source.settings {
         ProviderSettings::BrilliantDirectories { .. } => ("x-api-key", key.to_owned()),
@@ -91,13 +129,15 @@ fn build(
         auth_value: SecretString::from(auth_value),
         timeout: source.timeout,
         max_body_bytes: MAX_BODY_BYTES,
+        subject: Subject::new(&source.name, source.kind().as_str()),
     };
     let problem = |problem| BuildError { name: source.name.clone(), provider: source.kind().as_str(), problem };
-    let http = Http::new(settings, pacer, cancel).map_err(problem)?;
-    Ok(assemble(source, http, facts))
+    Http::new(settings, pacer, cancel).map_err(problem)
 }
 
-fn assemble(source: &SourceConfig, http: Http, facts: Arc<Facts>) -> Arc<Source> {
+/// Makes a source around its client, with what the store remembers of its provider's API.
+pub(super) fn assemble(source: &SourceConfig, http: Http, facts: BTreeMap<String, String>) -> Arc<Source> {
+    let facts = Arc::new(Facts::new(facts));
     Arc::new(Source {
         name: source.name.clone(),
         base_url: source.base_url.to_string(),

@@ -1,11 +1,13 @@
 //! The composition root: from a checked configuration to sources that can be read, and passes over them.
 
 mod build;
+pub mod daemon;
 mod keep;
 mod range;
 mod retry;
 mod sync;
 mod verify;
+mod watch;
 
 pub use build::{BuildError, build_sources, clock};
 pub use keep::{forget, maintain};
@@ -13,3 +15,4 @@ pub use range::{Range, RangeError};
 pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};
 pub use verify::{SourceGaps, VerifyReport, verify};
+pub use watch::watched;

@@ -87,6 +87,7 @@ pub async fn sync(
             backfill: options.backfill,
             since_ms: options.range.since_ms,
             until_ms: options.range.until_ms,
+            ..Wanted::default()
         };
         passes.spawn(async move {
             let _turn = at_once.acquire().await;

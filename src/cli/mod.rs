@@ -15,6 +15,8 @@ mod output;
 mod progress;
 mod rename;
 mod retry;
+mod run;
+mod serve;
 mod show;
 mod signals;
 mod status;
@@ -22,12 +24,12 @@ mod sync;
 mod table;
 mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config, SourceConfig};
+use crate::config::{self, Config, Problems, SourceConfig};
 
 /// Brings the conversations of Brilliant Directories, Zaia and SiteGPT into one SQLite file that you own.
 #[derive(Debug, Parser)]
@@ -36,6 +38,9 @@ pub struct Args {
     /// Configuration file [default: $CHATLOOM_CONFIG, ./chatloom.toml, /etc/chatloom/chatloom.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How log lines are written to stderr [default: `format` below [log] in the configuration, else text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<logging::Format>,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,6 +55,8 @@ enum Command {
     Sync(sync::Args),
     /// Bring the history once, with progress; interrupted, the same command goes on where it stopped
     Backfill(backfill::Args),
+    /// Read every source on its schedules until SIGTERM; SIGHUP reads the configuration and the keys again
+    Run,
     /// Check the file, and compare what it holds with what the providers count
     Verify(verify::Args),
     /// Try dead letters again from what is stored, without any request; with --all every record
@@ -62,6 +69,8 @@ enum Command {
     Forget(forget::Args),
     /// Let a source go on under another name
     Rename(rename::Args),
+    /// Serve health and metrics of the store, without reading any source, until stopped
+    Serve,
     /// Show the state of every source and stream
     Status(status::Args),
     /// Print one conversation
@@ -122,10 +131,11 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    runtime.block_on(run(args)).into()
+    runtime.block_on(dispatch(args)).into()
 }
 
-async fn run(args: Args) -> Exit {
+async fn dispatch(args: Args) -> Exit {
+    logging::note_flag(args.log_format);
     match args.command {
         Command::Init => init::run(args.config.as_deref()),
         Command::Demo(demo) => demo::run(demo).await,
@@ -141,6 +151,7 @@ async fn run(args: Args) -> Exit {
             Ok(config) => backfill::run(backfill, &config).await,
             Err(exit) => exit,
         },
+        Command::Run => run::run(args.config).await,
         Command::Verify(verify) => {
             let config = args.config.as_deref();
             match if verify.offline { load_without_keys(config) } else { load(config) } {
@@ -168,6 +179,10 @@ async fn run(args: Args) -> Exit {
             Ok(config) => rename::run(&rename, &config).await,
             Err(exit) => exit,
         },
+        Command::Serve => match load_with(config::load_for_serving, args.config.as_deref()) {
+            Ok(config) => serve::run(&config).await,
+            Err(exit) => exit,
+        },
         Command::Status(status) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => status::run(&status, &config),
             Err(exit) => exit,
@@ -180,19 +195,29 @@ async fn run(args: Args) -> Exit {
 }
 
 /// Loads the configuration, or says everything that is wrong with it.
-fn load(explicit: Option<&std::path::Path>) -> Result<Config, Exit> {
-    config::load(explicit).map_err(|problems| {
-        output::complain(&problems.to_string());
-        Exit::Usage
-    })
+fn load(explicit: Option<&Path>) -> Result<Config, Exit> {
+    load_with(config::load, explicit)
 }
 
 /// The same for commands that only read the store: they work where no key is at hand.
-fn load_without_keys(explicit: Option<&std::path::Path>) -> Result<Config, Exit> {
-    config::load_without_keys(explicit).map_err(|problems| {
-        output::complain(&problems.to_string());
-        Exit::Usage
-    })
+fn load_without_keys(explicit: Option<&Path>) -> Result<Config, Exit> {
+    load_with(config::load_without_keys, explicit)
+}
+
+fn load_with(
+    load: impl FnOnce(Option<&Path>) -> Result<Config, Problems>,
+    explicit: Option<&Path>,
+) -> Result<Config, Exit> {
+    match load(explicit) {
+        Ok(config) => {
+            logging::note_configured(config.log);
+            Ok(config)
+        }
+        Err(problems) => {
+            output::complain(&problems.to_string());
+            Err(Exit::Usage)
+        }
+    }
 }
 
 /// The configured sources, or those named by `--source`, disabled ones included.

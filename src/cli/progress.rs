@@ -141,7 +141,7 @@ async fn log(sources: Vec<Arc<Progress>>, stop: CancellationToken) {
                 fetched = moment.fetched,
                 to_fetch = moment.to_fetch,
                 requests = moment.requests,
-                waiting_s = moment.waiting.map_or(0, whole_seconds),
+                wait.left_s = moment.waiting.map_or(0, whole_seconds),
                 "reading"
             );
         }

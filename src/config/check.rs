@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::env::Env;
 use super::nearest::nearest;
 use super::problem::{Complaint, Findings, shown};
-use super::settings::{Config, HttpListen, Keeping, Reporting};
+use super::settings::{Config, HttpListen, Keeping, Log, LogFormat, LogLevel, Reporting};
 use super::{file, schedule, secret, source};
 
 /// What relative things are relative to.
@@ -19,8 +19,17 @@ pub(super) struct Around<'a> {
     pub(super) folder: &'a Path,
     /// The current folder.
     pub(super) cwd: &'a Path,
-    /// Whether keys and tokens are read. Whoever only reads the store needs none of them.
-    pub(super) keys: bool,
+    /// Which secrets are read.
+    pub(super) secrets: Secrets,
+}
+
+/// Which secrets a command needs. Those it does not need are not read, so they need not be at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secrets {
+    None,
+    /// The token of the listener alone.
+    Token,
+    All,
 }
 
 /// Gives the shapes their meaning. `None` only if a problem was added.
@@ -30,6 +39,7 @@ pub(super) fn check(shapes: file::File, path: &Path, around: &Around<'_>, findin
     let store_path = findings.take("store.path", store_path);
     let keeping = check_keeping(&shapes.store, store_path.as_deref(), around, findings);
     let http = shapes.http.map(|http| check_http(&http, around, findings));
+    let log = check_log(&shapes.log, findings);
     let timezone = shapes.reporting.timezone.as_deref().map_or(Ok("UTC".to_owned()), timezone);
     let timezone = findings.take("reporting.timezone", timezone);
 
@@ -45,6 +55,7 @@ pub(super) fn check(shapes: file::File, path: &Path, around: &Around<'_>, findin
             Some(http) => Some(http?),
             None => None,
         },
+        log: log?,
         reporting: Reporting { timezone: timezone? },
         sources: sources.into_iter().collect::<Option<_>>()?,
     })
@@ -109,7 +120,7 @@ fn folder_path(written: &str, around: &Around<'_>, from_env: bool) -> Result<Pat
 
 fn check_http(http: &file::Http, around: &Around<'_>, findings: &mut Findings) -> Option<HttpListen> {
     let listen = findings.take("http.listen", listen(http.listen.as_deref().unwrap_or("127.0.0.1:8787")));
-    let token = http.token_file.as_ref().filter(|_| around.keys).map(|written| {
+    let token = http.token_file.as_ref().filter(|_| around.secrets != Secrets::None).map(|written| {
         let read = secret::from_file(written, around.folder, around.env);
         findings.take("http.token_file", read).map(|(token, _)| token)
     });
@@ -122,6 +133,25 @@ fn check_http(http: &file::Http, around: &Around<'_>, findings: &mut Findings) -
         (listen, None) => Some(HttpListen { listen, token: None }),
         (listen, Some(token)) => Some(HttpListen { listen, token: Some(token?) }),
     }
+}
+
+fn check_log(log: &file::Log, findings: &mut Findings) -> Option<Log> {
+    const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+    let levels = levels.map(|level| (level.as_str(), level));
+    let format = log.format.as_deref().map_or(Ok(LogFormat::default()), |written| one_of(written, &FORMATS));
+    let level = log.level.as_deref().map(|written| one_of(written, &levels)).transpose();
+    let (format, level) = (findings.take("log.format", format), findings.take("log.level", level));
+    Some(Log { format: format?, level: level? })
+}
+
+/// The meaning of one of a few words.
+fn one_of<T: Copy>(written: &str, words: &[(&str, T)]) -> Result<T, Complaint> {
+    words.iter().find(|(word, _)| *word == written).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let known: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        Complaint::new(format!("{} is none of the words known here", shown(written)))
+            .suggest(format!("write one of {}", known.join(", ")))
+    })
 }
 
 fn listen(written: &str) -> Result<SocketAddr, Complaint> {

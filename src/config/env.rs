@@ -34,6 +34,11 @@ impl Env {
         both.filter(|name| self.get(name).is_some()).collect()
     }
 
+    fn journal_stream(&self) -> Option<(u64, u64)> {
+        let (device, inode) = self.get("JOURNAL_STREAM")?.to_str()?.split_once(':')?;
+        Some((device.parse().ok()?, inode.parse().ok()?))
+    }
+
     /// A variable's value; an empty one counts as not set.
     pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
         self.variables.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
@@ -53,6 +58,19 @@ impl Env {
 #[must_use]
 pub fn log_filter() -> Option<String> {
     Env::process().get("CHATLOOM_LOG").and_then(OsStr::to_str).map(str::to_owned)
+}
+
+/// Where the service manager wants to be told how things stand: a path, or an abstract name that begins with `@`.
+#[must_use]
+pub fn notify_socket() -> Option<OsString> {
+    Env::process().get("NOTIFY_SOCKET").map(OsStr::to_owned)
+}
+
+/// The device and inode of the journal's socket, where systemd connected this process's output to it
+/// (`JOURNAL_STREAM`, see systemd.exec(5)).
+#[must_use]
+pub fn journal_stream() -> Option<(u64, u64)> {
+    Env::process().journal_stream()
 }
 
 /// Whether `NO_COLOR` asks for plain output (any value but an empty one, as <https://no-color.org> says).

@@ -10,6 +10,7 @@ pub(super) struct File {
     pub(super) store: Store,
     pub(super) http: Option<Http>,
     pub(super) reporting: Reporting,
+    pub(super) log: Log,
     pub(super) sources: Vec<Source>,
 }
 
@@ -35,6 +36,13 @@ pub(super) struct Http {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Reporting {
     pub(super) timezone: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) format: Option<String>,
+    pub(super) level: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

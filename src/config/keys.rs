@@ -69,6 +69,7 @@ pub(super) const TABLES: &[(&str, &[Key])] = &[
     ),
     ("http", &[key("listen", Kind::Text), key("token_file", Kind::Secret)]),
     ("reporting", &[key("timezone", Kind::Text)]),
+    ("log", &[key("format", Kind::Text), key("level", Kind::Text)]),
 ];
 
 /// The keys of a table.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use config::{ConfigError, File, FileFormat, Map, Source, Value};
 
+use super::check::Secrets;
 use super::env::Env;
 use super::file;
 use super::init::DEFAULT_TOML;
@@ -36,7 +37,17 @@ pub fn load(explicit: Option<&Path>) -> Result<Config, Problems> {
 pub fn load_without_keys(explicit: Option<&Path>) -> Result<Config, Problems> {
     let (env, cwd) = (Env::process(), Path::new(""));
     let path = find(explicit, &env, cwd, Path::new(SYSTEM_FILE))?;
-    parse_with(&read(&path)?, &path, &env, cwd, false)
+    parse_with(&read(&path)?, &path, &env, cwd, Secrets::None)
+}
+
+/// The configuration for a command that serves the store: the listener's token is read, and no key.
+///
+/// # Errors
+/// Every problem that was found, together.
+pub fn load_for_serving(explicit: Option<&Path>) -> Result<Config, Problems> {
+    let (env, cwd) = (Env::process(), Path::new(""));
+    let path = find(explicit, &env, cwd, Path::new(SYSTEM_FILE))?;
+    parse_with(&read(&path)?, &path, &env, cwd, Secrets::Token)
 }
 
 /// [`load`] with an environment and a current folder of the caller's choosing.
@@ -51,10 +62,10 @@ pub fn load_with(explicit: Option<&Path>, env: &Env, cwd: &Path) -> Result<Confi
 
 /// The text of a file at `path`, layered and checked.
 pub(super) fn parse(text: &str, path: &Path, env: &Env, cwd: &Path) -> Result<Config, Problems> {
-    parse_with(text, path, env, cwd, true)
+    parse_with(text, path, env, cwd, Secrets::All)
 }
 
-fn parse_with(text: &str, path: &Path, env: &Env, cwd: &Path, keys: bool) -> Result<Config, Problems> {
+fn parse_with(text: &str, path: &Path, env: &Env, cwd: &Path, secrets: Secrets) -> Result<Config, Problems> {
     let written = File::from_str(text, FileFormat::Toml)
         .collect()
         .map_err(|error| problem(path, Complaint::new(syntax(&error))))?;
@@ -72,7 +83,7 @@ fn parse_with(text: &str, path: &Path, env: &Env, cwd: &Path, keys: bool) -> Res
         return Err(problem(path, Complaint::new("the configuration does not fit together")));
     };
     let folder = path.parent().unwrap_or(Path::new(""));
-    let config = check::check(shapes, path, &check::Around { env, folder, cwd, keys }, &mut findings);
+    let config = check::check(shapes, path, &check::Around { env, folder, cwd, secrets }, &mut findings);
     findings.finish()?;
     config.ok_or_else(|| problem(path, Complaint::new("the configuration does not fit together")))
 }

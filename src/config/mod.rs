@@ -15,6 +15,7 @@ mod base_url;
 mod check;
 mod env;
 mod file;
+mod gap;
 mod init;
 mod keys;
 mod load;
@@ -31,11 +32,12 @@ mod walk;
 
 #[cfg(debug_assertions)]
 pub use env::faults;
-pub use env::{Env, log_filter, no_color};
+pub use env::{Env, journal_stream, log_filter, no_color, notify_socket};
 pub use init::{DEFAULT_TOML, InitError, init, init_target};
-pub use load::{load, load_with, load_without_keys};
+pub use load::{load, load_for_serving, load_with, load_without_keys};
 pub use problem::{Problem, Problems};
 pub use settings::{
-    Config, HttpListen, Keeping, KeyOrigin, Pagination, ProviderSettings, Reporting, Schedule, SitegptApi, SourceConfig,
+    Config, HttpListen, Keeping, KeyOrigin, Log, LogFormat, LogLevel, Pagination, ProviderSettings, Reporting,
+    Schedule, SitegptApi, SourceConfig,
 };
 pub use source::is_source_name;

@@ -183,7 +183,8 @@ fn section(key: &str) -> (u8, usize) {
         Some("store") => 1,
         Some("http") => 2,
         Some("reporting") => 3,
-        Some("sources") => 4,
+        Some("log") => 4,
+        Some("sources") => 5,
         _ => 0,
     };
     (rank, source_index(key).map_or(0, |index| index.saturating_add(1)))

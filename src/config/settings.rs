@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use crate::model::ProviderKind;
@@ -20,6 +20,8 @@ pub struct Config {
     pub keeping: Keeping,
     /// Where the web page is served; `None` serves nothing.
     pub http: Option<HttpListen>,
+    /// How logs are written.
+    pub log: Log,
     /// How analytics are cut.
     pub reporting: Reporting,
     /// In the order in which they are written, disabled ones included.
@@ -48,6 +50,46 @@ pub struct HttpListen {
     pub listen: SocketAddr,
     /// What a reader must present. Always there when `listen` is not loopback.
     pub token: Option<SecretString>,
+}
+
+/// The `[log]` table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Log {
+    pub format: LogFormat,
+    /// The least of chatloom's own lines that is written; `None`: what suits the command.
+    pub level: Option<LogLevel>,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// How much a log line asks of its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// Its spelling, in configurations and in filters.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// The `[reporting]` table.
@@ -91,6 +133,32 @@ impl SourceConfig {
     #[must_use]
     pub fn kind(&self) -> ProviderKind {
         self.settings.kind()
+    }
+
+    /// Whether another source is set up in just the same way, its key included.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        // Every field is named, so that a new one is not forgotten here.
+        fn plain(source: &SourceConfig) -> impl PartialEq {
+            let SourceConfig {
+                name,
+                settings,
+                base_url,
+                api_key,
+                key_origin,
+                enabled,
+                poll,
+                sweep,
+                requests_per_minute,
+                concurrency,
+                timeout,
+                lookback,
+            } = source;
+            let key = api_key.expose_secret();
+            let limits = (*requests_per_minute, *concurrency, *timeout, *lookback);
+            ((name, settings, base_url, key, key_origin), (*enabled, poll, sweep), limits)
+        }
+        plain(self) == plain(other)
     }
 
     /// The lookback in milliseconds, as streams count it.

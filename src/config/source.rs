@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::base_url::base_url;
-use super::check::{Around, timezone};
+use super::check::{Around, Secrets, timezone};
 use super::file;
 use super::nearest::nearest;
 use super::only::{auth_prefix, chatbots, pagination, sitegpt_api};
@@ -200,7 +200,7 @@ impl Checker<'_> {
             self.findings.add(&self.path(second), complaint.suggest("keep the one that counts"));
             return None;
         }
-        if !enabled || !around.keys {
+        if !enabled || around.secrets != Secrets::All {
             return Some((SecretString::from(""), KeyOrigin::Unread));
         }
         if let Some(inline) = &shape.api_key {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -15,7 +16,9 @@ use super::usage::Counters;
 use super::verdict::{Judge, Pause, Setback, Verdict};
 use super::wire::{Outcome, Wire};
 use super::words::Words;
-use super::{FetchError, Pacer, Unfit, Usage, address};
+use super::{FetchError, Pacer, Pulse, Unfit, Usage, address};
+use crate::telemetry::Subject;
+use crate::telemetry::events::{self, Request, Retry};
 
 /// Redirects within the origin that are followed in one try.
 const HOPS: u32 = 3;
@@ -33,6 +36,8 @@ pub struct HttpSettings {
     pub timeout: Duration,
     /// Cap on the decompressed body.
     pub max_body_bytes: u64,
+    /// Whose requests they are, for logs and metrics.
+    pub subject: Subject,
 }
 
 /// Sends the GET requests of one source. Clones share pace, counters and connections.
@@ -50,6 +55,9 @@ struct Inner {
     cancel: CancellationToken,
     policy: Policy,
     counters: Counters,
+    /// The last answer was a refusal that may pass. The first one is told of.
+    refusing: AtomicBool,
+    subject: Subject,
 }
 
 impl fmt::Debug for Http {
@@ -80,6 +88,7 @@ impl Http {
             auth_value: SecretString::from("none"),
             timeout: Duration::from_secs(1),
             max_body_bytes: 1,
+            subject: Subject::nobody(),
         };
         let cancel = CancellationToken::new();
         cancel.cancel();
@@ -99,8 +108,22 @@ impl Http {
         let wire = Wire::new(&settings, policy.connect_timeout)?;
         let words = Words::new(settings.auth_value.expose_secret());
         let counters = Counters::default();
-        let (base_url, timeout) = (settings.base_url, settings.timeout);
-        Ok(Self { inner: Arc::new(Inner { base_url, timeout, wire, words, pacer, cancel, policy, counters }) })
+        let (base_url, timeout, subject) = (settings.base_url, settings.timeout, settings.subject);
+        events::source_known(&subject);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                base_url,
+                timeout,
+                wire,
+                words,
+                pacer,
+                cancel,
+                policy,
+                counters,
+                refusing: AtomicBool::new(false),
+                subject,
+            }),
+        })
     }
 
     /// Fetches `base_url/segments…?query` and reads the body with `read`, trying again while that makes sense.
@@ -130,6 +153,12 @@ impl Http {
         self.inner.counters.usage()
     }
 
+    /// Whether its requests move.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        self.inner.counters.pulse()
+    }
+
     /// How long the provider still wants no requests with this credential, for a display of progress.
     #[must_use]
     pub fn waiting(&self) -> Option<Duration> {
@@ -147,14 +176,17 @@ impl Inner {
     ) -> Result<T, FetchError> {
         let judge = Judge { endpoint, words: &self.words, policy: &self.policy };
         let mut delays = Delays::new(&self.policy);
-        let (mut tries, mut answered, mut warned) = (0, false, false);
+        let (mut tries, mut answered) = (0, false);
         loop {
             tries += 1;
             let (outcome, headers) = self.once(endpoint, url.clone(), tries).await?;
             answered |= headers;
             let setback = match outcome {
                 Outcome::Answer(answer) => match judge.judge(&answer, &read) {
-                    Verdict::Good(value) => return Ok(value),
+                    Verdict::Good(value) => {
+                        self.refusing.store(false, Ordering::Relaxed);
+                        return Ok(value);
+                    }
                     Verdict::Final(error) => return Err(error),
                     Verdict::Again(setback) => setback,
                 },
@@ -167,12 +199,7 @@ impl Inner {
                 Pause::Asked(wait) => {
                     self.pacer.close_for(wait);
                     if wait > self.policy.patience {
-                        tracing::warn!(
-                            endpoint,
-                            status = setback.status,
-                            wait_ms = millis(wait),
-                            "put off for a later run"
-                        );
+                        events::put_off(&self.subject, endpoint, setback.status, wait);
                         return Err(FetchError::Deferred { endpoint: endpoint.to_owned(), wait });
                     }
                     (tries < self.policy.tries).then_some(wait)
@@ -180,14 +207,12 @@ impl Inner {
                 Pause::Own(least) => (tries < self.policy.tries).then(|| delays.next(least)).flatten(),
             };
             let Some(wait) = wait else { return Err(setback.give_up(endpoint.to_owned(), tries, answered)) };
-            let (status, wait_ms) = (setback.status, millis(wait));
-            if status.is_some() && !warned {
-                warned = true;
-                tracing::warn!(endpoint, status, tries, wait_ms, "the provider refused for now, trying again");
-            } else {
-                tracing::debug!(endpoint, status, tries, wait_ms, trouble = setback.trouble(), "trying again");
-            }
+            let status = setback.status;
+            let first = status.is_some() && !self.refusing.swap(true, Ordering::Relaxed);
+            let trouble = setback.trouble();
+            events::request_retried(&self.subject, &Retry { endpoint, status, tries, wait, trouble, first });
             if let Pause::Own(_) = setback.pause {
+                let _waiting = self.counters.wait();
                 self.unless_cancelled(tokio::time::sleep(wait)).await?;
             }
             // Waits that the provider asked for happen at the pacer, where all streams of the credential wait.
@@ -208,11 +233,11 @@ impl Inner {
             }
             let started = Instant::now();
             let outcome = self.unless_cancelled(self.wire.send(&url, left)).await?;
+            self.counters.ended();
             let took = started.elapsed();
             left = left.saturating_sub(took);
             answered |= !matches!(outcome, Outcome::Failed { answered: false, .. });
-            let status = if let Outcome::Answer(answer) = &outcome { Some(answer.status) } else { None };
-            tracing::debug!(endpoint, status, tries, hops, took_ms = millis(took), "request made");
+            events::request_made(&self.subject, &Request { endpoint, class: outcome.class(), tries, hops, took });
             match outcome {
                 Outcome::Hop(to) if hops < HOPS => {
                     url = to;
@@ -225,8 +250,9 @@ impl Inner {
 
     async fn turn(&self, endpoint: &str) -> Result<(), FetchError> {
         let begin = self.pacer.now();
+        let _waiting = self.counters.wait();
         let turn = self.pacer.turn(self.policy.patience, &self.cancel).await;
-        self.counters.waited(begin, self.pacer.now(), self.pacer.quiet());
+        events::throttled(&self.subject, self.counters.waited(begin, self.pacer.now(), self.pacer.quiet()));
         turn.map_err(|reason| match reason {
             NoTurn::Closed(wait) => FetchError::Deferred { endpoint: endpoint.to_owned(), wait },
             NoTurn::Cancelled => FetchError::Cancelled,
@@ -244,8 +270,4 @@ impl Inner {
     fn redirected(&self, endpoint: &str, target: &str) -> FetchError {
         FetchError::Redirected { endpoint: endpoint.to_owned(), target: self.words.clean(target) }
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -23,4 +23,4 @@ pub use client::{Http, HttpSettings};
 pub use error::{Disposition, FetchError, Unfit};
 pub use json::{mend, parse};
 pub use pace::Pacer;
-pub use usage::Usage;
+pub use usage::{Pulse, Usage};

@@ -37,6 +37,7 @@ fn settings(base: &str) -> HttpSettings {
         auth_value: SecretString::from(format!("Bearer {KEY}")),
         timeout: Duration::from_secs(20),
         max_body_bytes: CAP,
+        subject: crate::telemetry::Subject::nobody(),
     }
 }
 

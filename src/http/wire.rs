@@ -11,6 +11,7 @@ use url::Url;
 use super::address::{self, Hop};
 use super::client::HttpSettings;
 use super::{FetchError, cause};
+use crate::telemetry::events::Class;
 
 /// Says openly who asks: Cloudflare turns away agents that pose as browsers and those without a name.
 const AGENT: &str = concat!("chatloom/", env!("CARGO_PKG_VERSION"), " (+read-only sync)");
@@ -32,7 +33,20 @@ pub(super) enum Outcome {
     Failed {
         cause: String,
         answered: bool,
+        class: Class,
     },
+}
+
+impl Outcome {
+    /// How it counts. A redirect had a status of its own; a body beyond the cap came with a success.
+    pub(super) fn class(&self) -> Class {
+        match self {
+            Self::Answer(answer) => Class::Status(answer.status),
+            Self::Hop(_) | Self::Elsewhere(_) => Class::Status(302),
+            Self::TooLarge => Class::Status(200),
+            Self::Failed { class, .. } => *class,
+        }
+    }
 }
 
 /// A response. Its body is whole when the status is a success, else the beginning of it.
@@ -129,11 +143,23 @@ impl Wire {
     }
 
     fn failed(&self, error: &reqwest::Error, answered: bool) -> Outcome {
-        Outcome::Failed { cause: cause::plain(error, self.connect_timeout), answered }
+        // A connection that takes too long to be made counts as none.
+        let class = if error.is_connect() {
+            Class::Connect
+        } else if error.is_timeout() {
+            Class::Timeout
+        } else {
+            Class::Broken
+        };
+        Outcome::Failed { cause: cause::plain(error, self.connect_timeout), answered, class }
     }
 
     fn late(&self, answered: bool) -> Outcome {
-        Outcome::Failed { cause: format!("timed out after {}", cause::seconds(self.timeout)), answered }
+        Outcome::Failed {
+            cause: format!("timed out after {}", cause::seconds(self.timeout)),
+            answered,
+            class: Class::Timeout,
+        }
     }
 
     pub(super) fn too_large(&self, endpoint: &str) -> FetchError {

@@ -9,6 +9,9 @@
 //! | `crash=commit.rows:3` | aborts when `commit.rows` is passed for the third time; `*` stands for every point |
 //! | `cursors_first` | commits cursors and fetch marks before their rows: the mistake that the tests must notice |
 //! | `max_pages=300` | the file may not grow beyond so many pages: a full disk |
+//! | `speed=60` | schedules and back-offs run so much faster than the world |
+//! | `stall=commit.rows` | stands still for ever when `commit.rows` is passed; `stall=commit.rows:3`: the third time |
+//! | `panic=pass.listed` | panics there, once: a mistake of ours that must not end the process |
 //! | `wal_limit=100000` | bytes of write-ahead log above which it is cut short |
 
 /// Dies here if `CHATLOOM_FAULTS` asks for it.
@@ -32,11 +35,17 @@ mod armed {
 
     static FAULTS: OnceLock<Faults> = OnceLock::new();
     static PASSED: AtomicU64 = AtomicU64::new(0);
+    static STALLED: AtomicU64 = AtomicU64::new(0);
+    static PANICKED: AtomicU64 = AtomicU64::new(0);
 
     /// What is to go wrong in this process.
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
     pub struct Faults {
         crash: Option<(String, u64)>,
+        stall: Option<(String, u64)>,
+        panic: Option<(String, u64)>,
+        /// See `app::clock`.
+        pub(crate) speed: Option<u32>,
         pub(crate) cursors_first: bool,
         pub(crate) max_pages: Option<u32>,
         pub(crate) wal_limit: Option<u64>,
@@ -53,10 +62,16 @@ mod armed {
                 let (name, value) = part.split_once('=').unwrap_or((part, ""));
                 let wrong = || format!("CHATLOOM_FAULTS: `{part}` means nothing");
                 match name {
-                    "crash" => {
+                    "crash" | "stall" | "panic" => {
                         let (point, times) = value.split_once(':').unwrap_or((value, "1"));
-                        faults.crash = Some((point.to_owned(), times.parse().map_err(|_| wrong())?));
+                        let point = Some((point.to_owned(), times.parse().map_err(|_| wrong())?));
+                        match name {
+                            "crash" => faults.crash = point,
+                            "stall" => faults.stall = point,
+                            _ => faults.panic = point,
+                        }
                     }
+                    "speed" => faults.speed = Some(value.parse().map_err(|_| wrong())?),
                     "cursors_first" => faults.cursors_first = true,
                     "max_pages" => faults.max_pages = Some(value.parse().map_err(|_| wrong())?),
                     "wal_limit" => faults.wal_limit = Some(value.parse().map_err(|_| wrong())?),
@@ -79,11 +94,23 @@ mod armed {
 
     /// A point is passed. Dying is an abort: no unwinding, no destructor, nothing flushed, as with SIGKILL.
     pub(crate) fn reach(name: &'static str) {
-        let Some((point, times)) = FAULTS.get().and_then(|faults| faults.crash.as_ref()) else { return };
-        if (point == "*" || point == name) && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *times {
+        let Some(faults) = FAULTS.get() else { return };
+        if meets(faults.crash.as_ref(), name, &PASSED) {
             tracing::error!(point = name, "dying as asked");
             std::process::abort();
         }
+        if meets(faults.stall.as_ref(), name, &STALLED) {
+            tracing::error!(point = name, "standing still as asked");
+            loop {
+                std::thread::park();
+            }
+        }
+        assert!(!meets(faults.panic.as_ref(), name, &PANICKED), "panicking as asked");
+    }
+
+    fn meets(asked: Option<&(String, u64)>, name: &str, passed: &AtomicU64) -> bool {
+        let Some((point, times)) = asked else { return false };
+        (point == "*" || point == name) && passed.fetch_add(1, Ordering::SeqCst) + 1 == *times
     }
 
     #[cfg(test)]
@@ -95,9 +122,12 @@ mod armed {
             let faults = Faults::parse("crash=commit.rows:3, cursors_first,max_pages=300,wal_limit=100000").unwrap();
             assert_eq!(faults.crash, Some(("commit.rows".to_owned(), 3)));
             assert_eq!((faults.cursors_first, faults.max_pages, faults.wal_limit), (true, Some(300), Some(100_000)));
+            let more = Faults::parse("speed=60,stall=fetch.before,panic=pass.listed:2").unwrap();
+            assert_eq!((more.speed, more.panic), (Some(60), Some(("pass.listed".to_owned(), 2))));
+            assert_eq!(more.stall, Some(("fetch.before".to_owned(), 1)));
             assert_eq!(Faults::parse("crash=*").unwrap().crash, Some(("*".to_owned(), 1)));
             assert_eq!(Faults::parse(""), Ok(Faults::default()));
-            for nonsense in ["crash=a:b", "max_pages", "explode"] {
+            for nonsense in ["crash=a:b", "max_pages", "speed=fast", "explode"] {
                 Faults::parse(nonsense).unwrap_err();
             }
         }

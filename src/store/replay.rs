@@ -215,7 +215,11 @@ fn records(
         let mut batch = batch(asked);
         for id in ids {
             let Some(kept) = record(connection, *id).map_err(StoreError::sql(doing))? else {
-                tracing::warn!(record = id, "a stored record cannot be read back; its rows stay as they are");
+                tracing::warn!(
+                    event = "record_unreadable",
+                    record = id,
+                    "a stored record cannot be read back; its rows stay as they are"
+                );
                 counts.dead += 1;
                 continue;
             };

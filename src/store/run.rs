@@ -28,7 +28,9 @@ pub enum RunMode {
 }
 
 impl RunMode {
-    fn as_str(self) -> &'static str {
+    /// The spelling in `sync_runs.mode`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Backfill => "backfill",
             Self::Incremental => "incremental",
@@ -136,6 +138,38 @@ pub(super) fn close_abandoned(conn: &Connection, now_ms: i64) -> rusqlite::Resul
         [now_ms],
     )?;
     Ok(())
+}
+
+/// The runs of one source that nobody carries on any more are over.
+pub(super) fn abandon(conn: &Connection, source_id: i64, why: &str, now_ms: i64) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE sync_runs SET status = 'failed', finished_at_ms = ?2, error = ?3
+         WHERE status = 'running' AND source_id = ?1",
+        params![source_id, now_ms, why],
+    )?;
+    Ok(())
+}
+
+/// When a source was last read, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LastReads {
+    /// When the last pass began.
+    pub any_ms: Option<i64>,
+    /// When the last reading of everything began that came to its end; or when the first pass ended, if that was later.
+    pub everything_ms: Option<i64>,
+}
+
+/// When a source was last read. Nothing for a source that the store does not have.
+pub(super) fn last_reads(conn: &Connection, name: &str) -> rusqlite::Result<LastReads> {
+    conn.query_row(
+        "SELECT (SELECT max(started_at_ms) FROM sync_runs WHERE source_id = s.id AND mode <> 'retry'),
+                max(first_pass_at_ms, coalesce((SELECT max(started_at_ms) FROM sync_runs
+                                                WHERE source_id = s.id AND mode = 'sweep'
+                                                AND status IN ('ok', 'partial')), 0))
+         FROM (SELECT max(id) AS id, max(first_pass_at_ms) AS first_pass_at_ms FROM sources WHERE name = ?1) AS s",
+        [name],
+        |row| Ok(LastReads { any_ms: row.get(0)?, everything_ms: row.get(1)? }),
+    )
 }
 
 /// Whether the last run of a source did not come to its end: killed, stopped or failed.

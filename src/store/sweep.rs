@@ -88,7 +88,13 @@ impl Tx<'_> {
                 .query_map(params![self.source_id, stream, READINGS], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
             if absent * 2 > known && absent > 20 {
-                tracing::warn!(stream, missing = absent, known, "most rows of a list are missing from it");
+                tracing::warn!(
+                    event = "mass_missing",
+                    stream,
+                    rows.missing = absent,
+                    rows.known = known,
+                    "most rows of a list are missing from it"
+                );
             }
             for (raw_id, row_id) in gone {
                 self.delete_row(stream, row_id)?;

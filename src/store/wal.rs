@@ -60,20 +60,20 @@ impl WalCap {
         match truncate(connection, ATTEMPT) {
             Ok(true) => {
                 (self.wait, self.next_attempt) = (FIRST_WAIT, None);
-                tracing::debug!(bytes = size, "the write-ahead log was cut short");
+                tracing::debug!(event = "wal_cut", store.wal_bytes = size, "the write-ahead log was cut short");
             }
             outcome => {
                 self.next_attempt = Some(now + self.wait);
                 self.wait = (self.wait * 2).min(LONGEST_WAIT);
                 if self.warned.is_none_or(|at| now.saturating_duration_since(at) >= WARN_EVERY) {
                     self.warned = Some(now);
-                    let mebibytes = size / (1024 * 1024);
                     match outcome {
                         Err(error) => {
-                            tracing::warn!(mebibytes, %error, "the -wal file beside the store cannot be cut short")
+                            tracing::warn!(event = "wal_large", store.wal_bytes = size, %error, "the -wal file beside the store cannot be cut short")
                         }
                         Ok(_) => tracing::warn!(
-                            mebibytes,
+                            event = "wal_large",
+                            store.wal_bytes = size,
                             "another program keeps a reading transaction open on the store, so the -wal file beside it \
                              grows; it is cut short when that transaction ends"
                         ),

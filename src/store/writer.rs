@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
 
 use super::batch::{Batch, Committed, UsageNow};
 use super::failpoint::failpoint;
 use super::replay::{self, Replay, Replayed};
-use super::run::{self, Finish, RunMode, RunStatus, SourceRow};
+use super::run::{self, Finish, LastReads, RunMode, RunStatus, SourceRow};
 use super::wal::{self, WalCap};
 use super::work::{self, StaleConversation, UnknownIds};
 use super::{StoreError, StoreLock, access, commit, open};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
+use crate::telemetry::events;
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
 const WAITING_BATCHES: usize = 8;
@@ -28,9 +30,11 @@ const LAST_CHECKPOINT: Duration = Duration::from_millis(500);
 
 type Task = Box<dyn FnOnce(&mut Connection) + Send>;
 type Answer = oneshot::Sender<Result<Committed, StoreError>>;
+type Waiting = (Box<Batch>, Answer, Span);
 
 enum Order {
-    Commit(Box<Batch>, Answer),
+    /// With the span of whoever asks: what is told while it is stored is told of their run.
+    Commit(Box<Batch>, Answer, Span),
     Do(Task),
 }
 
@@ -103,7 +107,10 @@ impl Store {
     /// The transaction failed; nothing of the batch is stored.
     pub async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         let (answer, outcome) = oneshot::channel();
-        self.orders.send(Order::Commit(Box::new(batch), answer)).await.map_err(|_| StoreError::Gone)?;
+        self.orders
+            .send(Order::Commit(Box::new(batch), answer, Span::current()))
+            .await
+            .map_err(|_| StoreError::Gone)?;
         outcome.await.map_err(|_| StoreError::Gone)?
     }
 
@@ -114,9 +121,10 @@ impl Store {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, outcome) = oneshot::channel();
+        let span = Span::current();
         let task: Task = Box::new(move |connection| {
             // The asker may have gone away; then nobody waits for the answer.
-            drop(answer.send(work(connection)));
+            drop(answer.send(span.in_scope(|| work(connection))));
         });
         self.orders.send(Order::Do(task)).await.map_err(|_| StoreError::Gone)?;
         outcome.await.map_err(|_| StoreError::Gone)?.map_err(StoreError::sql(doing))
@@ -191,6 +199,28 @@ impl Store {
     /// SQLite failed.
     pub async fn was_cut_short(&self, source_id: i64) -> Result<bool, StoreError> {
         self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
+    }
+
+    /// When a source was last read, and last read whole.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn last_reads(&self, name: &str) -> Result<LastReads, StoreError> {
+        let name = name.to_owned();
+        self.on_writer("looking up the last runs", move |conn| run::last_reads(conn, &name)).await
+    }
+
+    /// Closes what is left of a source's runs after one ended badly.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn abandon_runs(&self, name: &str, why: &str, now_ms: i64) -> Result<(), StoreError> {
+        let (name, why) = (name.to_owned(), why.to_owned());
+        self.on_writer("closing a run that ended badly", move |conn| match run::known(conn, &name)? {
+            Some(id) => run::abandon(conn, id, &why, now_ms),
+            None => Ok(()),
+        })
+        .await
     }
 
     /// Begins a run: its id, and the change counter at its start.
@@ -311,14 +341,14 @@ fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Or
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
             Order::Do(task) => task(connection),
-            Order::Commit(batch, answer) => {
+            Order::Commit(batch, answer, span) => {
                 let mut records = batch.records.len();
-                let mut waiting = vec![(batch, answer)];
+                let mut waiting = vec![(batch, answer, span)];
                 while records < FOLDED_RECORDS {
                     match inbox.try_recv() {
-                        Ok(Order::Commit(batch, answer)) => {
+                        Ok(Order::Commit(batch, answer, span)) => {
                             records += batch.records.len();
-                            waiting.push((batch, answer));
+                            waiting.push((batch, answer, span));
                         }
                         Ok(other) => {
                             held = Some(other);
@@ -335,35 +365,41 @@ fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Or
 }
 
 /// One transaction for all that wait. When it fails, each is tried alone, so that one cannot take others with it.
-fn commit_together(connection: &mut Connection, waiting: Vec<(Box<Batch>, Answer)>) {
+fn commit_together(connection: &mut Connection, waiting: Vec<Waiting>) {
     let alone = waiting.len() == 1;
-    let batches: Vec<&Batch> = waiting.iter().map(|(batch, _)| &**batch).collect();
-    match commit_all(connection, &batches) {
+    match commit_all(connection, &waiting) {
         Ok(committed) => {
-            for ((_, answer), committed) in waiting.into_iter().zip(committed) {
+            for ((_, answer, _), committed) in waiting.into_iter().zip(committed) {
                 drop(answer.send(Ok(committed)));
             }
         }
         Err(error) if alone => {
-            for (_, answer) in waiting {
+            events::commit_failed();
+            for (_, answer, _) in waiting {
                 drop(answer.send(Err(error.repeat())));
             }
         }
         Err(_) => {
-            for (batch, answer) in waiting {
+            for (batch, answer, span) in waiting {
+                let one = [(batch, answer, span)];
                 let outcome =
-                    commit_all(connection, &[&batch]).map(|committed| committed.into_iter().next().unwrap_or_default());
+                    commit_all(connection, &one).map(|committed| committed.into_iter().next().unwrap_or_default());
+                if outcome.is_err() {
+                    events::commit_failed();
+                }
+                let [(_, answer, _)] = one;
                 drop(answer.send(outcome));
             }
         }
     }
 }
 
-fn commit_all(connection: &mut Connection, batches: &[&Batch]) -> Result<Vec<Committed>, StoreError> {
+fn commit_all(connection: &mut Connection, batches: &[Waiting]) -> Result<Vec<Committed>, StoreError> {
     let doing = "storing a page";
+    let begun = Instant::now();
     #[cfg(debug_assertions)]
     if super::failpoint::faults().cursors_first {
-        for batch in batches {
+        for (batch, _, _) in batches {
             commit::cursors_alone(connection, batch).map_err(StoreError::sql(doing))?;
         }
     }
@@ -371,11 +407,13 @@ fn commit_all(connection: &mut Connection, batches: &[&Batch]) -> Result<Vec<Com
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
     failpoint!("commit.begun");
     let mut committed = Vec::with_capacity(batches.len());
-    for batch in batches {
-        committed.push(commit::apply(&transaction, batch)?);
+    for (batch, _, span) in batches {
+        committed.push(span.in_scope(|| commit::apply(&transaction, batch))?);
     }
     failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
     failpoint!("commit.done");
+    let records = batches.iter().map(|(batch, _, _)| batch.records.len()).sum();
+    events::committed(batches.len(), records, begun.elapsed());
     Ok(committed)
 }

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::error::PassError;
 use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Purpose, Runner, Source};
+use super::tell;
 use crate::http::FetchError;
 use crate::provider::Pass;
 use crate::store::{Replay, RunMode, RunStatus, Store, StoreError};
+use crate::telemetry::events;
 
 /// What of a source is normalised again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +36,20 @@ pub async fn run_retry(
 ) -> Result<SourceReport, StoreError> {
     let row = store.source(&source.name, source.provider.kind(), &source.base_url, None).await?;
     let progress = Arc::new(Progress::new(source.name.clone(), source.http.clone()));
-    let purpose = Purpose { mode: RunMode::Retry, pass: Pass { first: false, full: all, ranged: false }, range: None };
+    let purpose = Purpose {
+        mode: RunMode::Retry,
+        pass: Pass { first: false, full: all, ranged: false },
+        range: None,
+        told_before: false,
+        watched_over: false,
+    };
     let runner =
         Runner::start(Arc::clone(&source), row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel)
             .await?;
     let (status, error) = if source.provider.is_prepared() {
         let zone = source.provider.timezone().filter(|zone| all && row.timezone.as_ref() != Some(zone));
-        let interrupted = runner.again(if all { What::Both } else { What::Letters }, zone).await?;
+        let what = if all { What::Both } else { What::Letters };
+        let interrupted = runner.again(what, zone).instrument(runner.span()).await?;
         match (interrupted, runner.counted().dead) {
             (true, _) => {
                 let error = format!("source {}: stopped by a signal; nothing was changed", source.name);
@@ -53,8 +63,9 @@ pub async fn run_retry(
         (RunStatus::Failed, Some(error))
     };
     let report = SourceReport::new(&runner, status, runner.counted(), 0, error.clone(), clock());
-    store.finish_run(runner.run_id, row.id, status, error, runner.usage(), false, clock()).await?;
-    Ok(report)
+    let closed = store.finish_run(runner.run_id, row.id, status, error, runner.usage(), false, clock()).await;
+    runner.tell_end(RunMode::Retry, &report, None, false, &closed);
+    closed.map(|()| report)
 }
 
 impl Runner {
@@ -65,9 +76,12 @@ impl Runner {
         let source = &self.source;
         let row = self.store.source(&source.name, source.provider.kind(), &source.base_url, Some(&zone)).await?;
         let Some(before) = row.timezone.filter(|before| *before != zone) else { return Ok(()) };
-        tracing::info!(source = %source.name, before, now = zone, "the time zone changed; computing all times anew");
+        tracing::info!(source = %source.name, event = "zone_changed", zone.before = before, zone.now = zone, "the time zone changed; computing all times anew");
         self.progress.doing("times anew");
-        if self.again(What::Records, Some(zone)).await? {
+        self.progress.long_work(true);
+        let stopped = self.again(What::Records, Some(zone)).await;
+        self.progress.long_work(false);
+        if stopped? {
             return Err(FetchError::Cancelled.into());
         }
         Ok(())
@@ -92,6 +106,7 @@ impl Runner {
             .store
             .replay(asked, move |stream, raw| provider.normalise(stream, raw), move || cancel.is_cancelled())
             .await?;
+        events::rows_stored(&self.source.subject(), &tell::rows(&replayed.counts));
         self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&replayed.counts);
         Ok(replayed.interrupted)
     }

@@ -29,6 +29,10 @@ impl PassError {
         matches!(self, Self::Fetch(FetchError::Cancelled))
     }
 
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Fetch(FetchError::Unauthorized { .. }))
+    }
+
     pub(crate) fn is_forbidden(&self) -> bool {
         matches!(self, Self::Fetch(FetchError::Forbidden { .. }))
     }

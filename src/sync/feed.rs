@@ -61,7 +61,7 @@ impl Runner {
                     // A keyset counts no positions, so its page size may change on the way.
                     Err(FetchError::TooLarge { .. }) if limit > 1 && matches!(ask, Ask::After { .. }) => {
                         limit = (limit / 4).max(1);
-                        tracing::info!(source = %self.source.name, stream = %feed.key, rows = limit, "asking for smaller pages");
+                        tracing::info!(source = %self.source.name, event = "smaller_pages", stream = %feed.key, page.rows = limit, "asking for smaller pages");
                         continue;
                     }
                     Err(FetchError::Rejected { .. }) if continues(&ask) && walk.start_over() => continue,
@@ -190,7 +190,7 @@ impl Runner {
             }
         };
         tracing::warn!(
-            source = %self.source.name, stream = %feed.key, reason = why, method = next.method(),
+            source = %self.source.name, event = "rung_fallen", stream = %feed.key, reason = why, method = next.method(),
             "reading the whole list instead"
         );
         cursor.note = match cursor.note.take().filter(|_| cursor.broken_at == Some(self.started_ms)) {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::error::PassError;
 use super::runner::Runner;
@@ -12,6 +13,7 @@ use crate::model::Row;
 use crate::provider::{ConversationPage, Fetched, Job};
 use crate::store::failpoint::failpoint;
 use crate::store::{FetchMark, Record, StaleConversation};
+use crate::telemetry::events;
 
 /// Stale conversations read from the store at once.
 const QUEUE: u32 = 200;
@@ -81,10 +83,11 @@ impl Runner {
                 while under_way.len() < self.source.concurrency.max(1) && outcome.ended_by.is_none() {
                     let Some(conversation) = waiting.next() else { break };
                     let runner = Arc::clone(self);
-                    under_way.spawn(async move {
+                    let fetch = async move {
                         let result = runner.fetch_one(&conversation).await;
                         (conversation.external_id, result)
-                    });
+                    };
+                    under_way.spawn(fetch.in_current_span());
                 }
                 let Some(joined) = under_way.join_next().await else { break };
                 // A panic in a task is a bug; it must not pass for a conversation that was read.
@@ -96,6 +99,8 @@ impl Runner {
                         failures_in_a_row = 0;
                         outcome.read += 1;
                         outcome.gone += u64::from(gone);
+                        let fetched = if gone { events::Fetch::Gone } else { events::Fetch::Read };
+                        events::conversation_fetched(&self.source.subject(), fetched);
                         if refetch_all && !queue.started_over {
                             queue = Queue { after: (i64::MIN, i64::MIN), tried: HashSet::new(), started_over: true };
                         }
@@ -118,7 +123,7 @@ impl Runner {
         }
         if outcome.gone >= MASS && outcome.gone * 2 > outcome.read {
             tracing::warn!(
-                source = %self.source.name, gone = outcome.gone, read = outcome.read,
+                source = %self.source.name, event = "mass_gone", items.gone = outcome.gone, items.read = outcome.read,
                 "most conversations that were asked for are gone at the provider; they are kept, marked as deleted"
             );
         }
@@ -151,12 +156,17 @@ impl Runner {
         many: bool,
     ) -> Result<(), PassError> {
         outcome.failed += 1;
+        events::conversation_fetched(&self.source.subject(), events::Fetch::Failed);
         let ends = error.ends_source() || error.is_deferred() || many;
         if !error.ends_source() {
-            tracing::warn!(
-                source = %self.source.name, stream = "messages", item = %conversation, error = %error,
-                "a conversation could not be read; it stays marked for the next run"
-            );
+            if self.told_before {
+                tracing::debug!(source = %self.source.name, item = %conversation, %error, "still not read");
+            } else {
+                tracing::warn!(
+                    source = %self.source.name, event = "conversation_failed", stream = "messages", item = %conversation, %error,
+                    "a conversation could not be read; it stays marked for the next run"
+                );
+            }
             self.move_back(conversation.clone()).await?;
         }
         if ends && outcome.ended_by.is_none() {
@@ -208,7 +218,7 @@ impl Runner {
             let mut batch = self.batch();
             let next = match fetched {
                 Fetched::Gone => {
-                    tracing::info!(source = %self.source.name, item = %job.external_id, "a listed conversation is gone");
+                    tracing::info!(source = %self.source.name, event = "conversation_gone", item = %job.external_id, "a listed conversation is gone");
                     batch.fetched = Some(mark(fingerprint, None, true));
                     end.gone = true;
                     None

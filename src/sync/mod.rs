@@ -15,12 +15,13 @@ mod progress;
 mod range;
 mod report;
 mod runner;
+mod tell;
 pub mod walk;
 
 pub use again::run_retry;
 pub use cursor::FeedCursor;
 pub use error::PassError;
 pub use pass::{Wanted, run_pass};
-pub use progress::{Moment, Progress};
+pub use progress::{Moment, Progress, Pulse};
 pub use report::SourceReport;
 pub use runner::{Clock, Source};

@@ -96,6 +96,10 @@ impl Runner {
 
     /// Names are a help, not the job: what they lack is said and passed over.
     pub(crate) fn warn(&self, stream: &str, error: &PassError) {
-        tracing::warn!(source = %self.source.name, stream, error = %error, "names could not be read; messages are not affected");
+        if self.told_before {
+            tracing::debug!(source = %self.source.name, stream, %error, "names could still not be read");
+        } else {
+            tracing::warn!(source = %self.source.name, event = "names_failed", stream, %error, "names could not be read; messages are not affected");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::error::PassError;
 use super::fetch::Failing;
@@ -14,6 +15,7 @@ use crate::model::StreamKey;
 use crate::provider::{Feed, Pass, Shape};
 use crate::store::failpoint::failpoint;
 use crate::store::{Access, RunMode, RunStatus, Store, StoreError};
+use crate::telemetry::events;
 
 /// The cursors that stand while a full pass, or a first one, is under way.
 const FULL_PASS: &str = "full_pass";
@@ -35,6 +37,10 @@ pub struct Wanted {
     /// Bring only what happened in this range, and leave the forward cursors alone.
     pub since_ms: Option<i64>,
     pub until_ms: Option<i64>,
+    /// What fails was told of before: it is worth a line for developers only.
+    pub told_before: bool,
+    /// The caller tells when the source begins to fail, stops, or recovers.
+    pub watched_over: bool,
 }
 
 impl Wanted {
@@ -79,13 +85,15 @@ pub async fn run_pass(
         mode,
         pass: Pass { first: !row.first_pass_done || wanted.is_ranged(), full: wanted.full, ranged: wanted.is_ranged() },
         range: wanted.is_ranged().then_some((wanted.since_ms, wanted.until_ms)),
+        told_before: wanted.told_before,
+        watched_over: wanted.watched_over,
     };
     let runner = Runner::start(source, row.id, store.clone(), purpose, Arc::clone(&clock), progress, cancel).await?;
     let mut outcome = Outcome::default();
-    let ended_by = runner.read_everything(&mut outcome).await.err();
+    let ended_by = runner.read_everything(&mut outcome).instrument(runner.span()).await.err();
     let report = runner.report(&outcome, ended_by.as_ref(), clock());
     let reached_end = outcome.lists_read && ended_by.is_none() && !wanted.is_ranged();
-    store
+    let closed = store
         .finish_run(
             runner.run_id,
             row.id,
@@ -95,8 +103,10 @@ pub async fn run_pass(
             reached_end,
             clock(),
         )
-        .await?;
-    Ok(report)
+        .await;
+    let lasting = outcome.failed.iter().any(|(_, error)| error.is_lasting());
+    runner.tell_end(mode, &report, ended_by.as_ref(), lasting, &closed);
+    closed.map(|()| report)
 }
 
 impl Runner {
@@ -152,7 +162,7 @@ impl Runner {
                 }
                 Err(error) => {
                     let stream = feed.key.to_string();
-                    tracing::error!(source = %self.source.name, stream, error = %error, "a stream could not be read");
+                    events::stream_failed(&self.source.subject(), &stream, &error, self.told_before);
                     if !feed.key.scope.is_empty() {
                         if error.is_forbidden() {
                             self.note_access(Access::Forbidden(feed.key.scope.clone())).await?;
@@ -295,7 +305,11 @@ impl Runner {
             RunStatus::Ok
         };
         let error = self.error_text(outcome, ended_by);
-        SourceReport::new(self, status, counts, outcome.conversations_failed, error, now_ms)
+        let key_refused = ended_by.is_some_and(PassError::is_unauthorized);
+        let mut told = outcome.failed.iter().chain(&outcome.partly);
+        let stream = if ended_by.is_some() { None } else { told.next().map(|(stream, _)| stream.clone()) };
+        let failures = outcome.conversations_failed;
+        SourceReport { stream, key_refused, ..SourceReport::new(self, status, counts, failures, error, now_ms) }
     }
 
     /// One sentence per kind of failure: source, stream, endpoint, what happened, what to do.

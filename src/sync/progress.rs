@@ -1,7 +1,7 @@
 //! What a pass is doing right now, for progress bars and log lines.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::http::Http;
@@ -16,6 +16,20 @@ pub struct Progress {
     fetched: AtomicU64,
     to_fetch: AtomicU64,
     doing: Mutex<String>,
+    /// Steps made: pages stored, streams begun.
+    steps: AtomicU64,
+    long_work: AtomicBool,
+}
+
+/// Signs of life of a pass.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pulse {
+    /// Grows with everything that the pass gets done.
+    pub moved: u64,
+    /// It waits for something known: its pace, a pause that the provider wants, the next try.
+    pub waiting: bool,
+    /// It works on the whole store, in one transaction.
+    pub long_work: bool,
 }
 
 /// A moment of a pass.
@@ -47,12 +61,30 @@ impl Progress {
             fetched: AtomicU64::new(0),
             to_fetch: AtomicU64::new(0),
             doing: Mutex::new(String::new()),
+            steps: AtomicU64::new(0),
+            long_work: AtomicBool::new(false),
         }
+    }
+
+    /// Whether the pass moves.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        let requests = self.http.pulse();
+        Pulse {
+            moved: self.steps.load(Ordering::Relaxed).wrapping_add(requests.ended),
+            waiting: requests.waiting > 0,
+            long_work: self.long_work.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(crate) fn long_work(&self, is: bool) {
+        self.long_work.store(is, Ordering::Relaxed);
     }
 
     pub(crate) fn read(&self, conversations: u64, messages: u64) {
         self.conversations.fetch_add(conversations, Ordering::Relaxed);
         self.messages.fetch_add(messages, Ordering::Relaxed);
+        self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn fetched_one(&self) {
@@ -64,6 +96,7 @@ impl Progress {
     }
 
     pub(crate) fn doing(&self, what: impl Into<String>) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
         *self.doing.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = what.into();
     }
 

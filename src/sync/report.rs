@@ -25,6 +25,15 @@ pub struct SourceReport {
     /// The status as the run's record keeps it: it also knows `interrupted`.
     #[serde(skip)]
     pub run_status: RunStatus,
+    /// The run's id in the store.
+    #[serde(skip)]
+    pub run: Option<i64>,
+    /// The first stream that could not be read.
+    #[serde(skip)]
+    pub stream: Option<String>,
+    /// The provider refused the key: asking again is no use until it changes.
+    #[serde(skip)]
+    pub key_refused: bool,
 }
 
 impl SourceReport {
@@ -54,6 +63,9 @@ impl SourceReport {
             error,
             conversations_failed,
             run_status,
+            run: Some(runner.run_id),
+            stream: None,
+            key_refused: false,
         }
     }
 
@@ -73,6 +85,9 @@ impl SourceReport {
             error: Some(error),
             conversations_failed: 0,
             run_status: RunStatus::Failed,
+            run: None,
+            stream: None,
+            key_refused: false,
         }
     }
 }

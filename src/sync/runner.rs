@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex};
 use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
+use super::tell;
 use crate::http::Http;
 use crate::model::{RawRecord, Row};
 use crate::provider::{Facts, Pass, Provider};
 use crate::store::{Batch, Counts, Record, RunMode, Store, StoreError, UsageNow};
+use crate::telemetry::events;
 
 /// Milliseconds since 1970 UTC, now. Passed in, so that tests can turn the clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -37,6 +39,9 @@ pub(crate) struct Runner {
     pub(crate) after_cut: bool,
     /// Bounds of a ranged backfill, in milliseconds: from, inclusive, and to, exclusive.
     pub(crate) range: Option<(Option<i64>, Option<i64>)>,
+    /// See [`super::Wanted`].
+    pub(crate) told_before: bool,
+    pub(crate) watched_over: bool,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
     pub(crate) cancel: CancellationToken,
@@ -63,6 +68,9 @@ pub(crate) struct Purpose {
     pub(crate) pass: Pass,
     /// See [`Runner::range`].
     pub(crate) range: Option<(Option<i64>, Option<i64>)>,
+    /// See [`super::Wanted`].
+    pub(crate) told_before: bool,
+    pub(crate) watched_over: bool,
 }
 
 impl Runner {
@@ -89,6 +97,8 @@ impl Runner {
             pass: purpose.pass,
             after_cut,
             range: purpose.range,
+            told_before: purpose.told_before,
+            watched_over: purpose.watched_over,
             store,
             clock,
             cancel,
@@ -152,7 +162,7 @@ impl Runner {
         let outcome = self.source.provider.normalise(stream, &raw);
         if let Err(reject) = &outcome {
             tracing::warn!(
-                source = %self.source.name, stream, item = raw.id.as_deref().unwrap_or("(no id)"), reason = %reject,
+                source = %self.source.name, event = "dead_letter", stream, item = raw.id.as_deref().unwrap_or("(no id)"), reason = %reject,
                 "a record was put to the dead letters"
             );
         }
@@ -170,6 +180,7 @@ impl Runner {
             }
         }
         let committed = self.store.commit(batch).await?;
+        events::rows_stored(&self.source.subject(), &tell::rows(&committed.counts));
         self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&committed.counts);
         self.progress.read(conversations, messages);
         Ok(())

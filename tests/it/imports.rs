@@ -6,21 +6,34 @@ use std::path::{Path, PathBuf};
 
 /// What each module of ours may name. `sim` stands aside: `cli` may start it, nobody else knows it.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("cli", &["app", "config", "provider", "sim", "store", "sync"]),
+    ("cli", &["app", "config", "provider", "sim", "store", "sync", "telemetry", "web"]),
     ("sim", &["model"]),
-    ("app", &["config", "http", "model", "provider", "store", "sync"]),
-    ("sync", &["http", "model", "normalise", "provider", "store"]),
+    ("app", &["config", "http", "model", "normalise", "provider", "store", "sync", "telemetry", "web"]),
+    ("web", &["model", "store", "telemetry"]),
+    ("sync", &["http", "model", "normalise", "provider", "store", "telemetry"]),
     ("provider", &["http", "model", "normalise"]),
-    ("store", &["model", "normalise"]),
+    ("store", &["model", "normalise", "telemetry"]),
     ("config", &["model"]),
-    ("http", &["normalise", "model"]),
+    ("http", &["normalise", "model", "telemetry"]),
     ("normalise", &["model"]),
     ("model", &[]),
+    ("telemetry", &[]),
 ];
 
 /// Crates that have one user.
-const ONE_USER: &[(&str, &str)] =
-    &[("reqwest", "http"), ("rusqlite", "store"), ("backoff", "http"), ("indicatif", "cli"), ("clap", "cli")];
+const ONE_USER: &[(&str, &str)] = &[
+    ("reqwest", "http"),
+    ("rusqlite", "store"),
+    ("backoff", "http"),
+    ("indicatif", "cli"),
+    ("clap", "cli"),
+    ("tokio_cron_scheduler", "app"),
+    ("croner", "app"),
+    ("chrono", "app"),
+    ("sd_notify", "app"),
+    ("prometheus_client", "telemetry"),
+    ("hyper", "web"),
+];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -3,6 +3,7 @@
 
 mod again;
 mod cursors;
+mod daemon;
 mod deletions;
 mod disk;
 mod drift;
@@ -26,5 +27,6 @@ mod rename;
 mod replay;
 mod secrets;
 mod snapshots;
+mod telling;
 mod verify;
 mod zone;

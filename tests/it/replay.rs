@@ -26,6 +26,7 @@ fn adapter() -> bd::BrilliantDirectories {
         auth_value: SecretString::from("unused".to_owned()),
         timeout: std::time::Duration::from_secs(1),
         max_body_bytes: 1,
+        subject: chatloom::telemetry::Subject::nobody(),
     };
     let http = Http::new(settings, Arc::new(Pacer::new(60)), CancellationToken::new()).unwrap();
     let settings = bd::Settings { timezone: Some("America/New_York".to_owned()), ..bd::Settings::default() };

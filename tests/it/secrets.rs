@@ -114,6 +114,7 @@ async fn no_secret_stands_anywhere_but_in_the_configuration() {
         data.add_message(&thread, &owner, NOW_MS, "Any news?");
     }
     note("sync --full", home.run_logging(&["sync", "--full"], "trace").await);
+    note("sync as JSON", home.run_logging(&["--log-format", "json", "sync", "--full"], "trace").await);
     for args in [&["check"][..], &["status"], &["status", "--json"], &["--help"]] {
         note(&args.join(" "), home.run_logging(args, "trace").await);
     }
@@ -129,6 +130,51 @@ async fn no_secret_stands_anywhere_but_in_the_configuration() {
     assert!(home.number("SELECT count(*) FROM raw_records WHERE stream = 'thread'") > 0, "threads were fetched");
     assert!(home.number("SELECT count(*) FROM messages") > 2_000);
     assert_nowhere(&traces(&home, &outputs), &secrets);
+
+    // What people wrote and who they are is for the store alone.
+    let private = home.rows(
+        "SELECT substr(body_text, 1, 30) FROM (SELECT body_text FROM messages WHERE length(body_text) > 40 LIMIT 300)
+         UNION SELECT email FROM participants WHERE email IS NOT NULL UNION SELECT phone FROM participants WHERE phone IS NOT NULL",
+    );
+    assert!(private.len() > 50, "{private:?}");
+    let logs: Vec<(String, Vec<u8>)> = outputs
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("stderr"))
+        .map(|(name, text)| (name, text.into_bytes()))
+        .collect();
+    assert_nowhere(&logs, &private);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_listeners_token_stands_in_its_file_alone() {
+    const TOKEN: &str = "http-TOKEN-9e07b1c4";
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("token");
+    fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let home = Home::new(&format!("[http]\nlisten = \"127.0.0.1:0\"\ntoken_file = {file:?}\n"));
+    let log = home.folder.path().join("log");
+    let mut command = home.command(&["serve", "--log-format", "json"], "trace");
+    let mut child = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let address = crate::telling::listening(&log).await;
+    let asked = |authorization: &str| {
+        format!("GET /metrics HTTP/1.1\r\nHost: any.example.test\r\nAuthorization: {authorization}\r\n\r\n")
+    };
+    let mut told = Vec::new();
+    for (authorization, status) in
+        [(format!("Bearer {TOKEN}"), 200), (format!("Basic {TOKEN}"), 401), (format!("Bearer {TOKEN}x"), 401)]
+    {
+        let answer = crate::telling::ask(address, &asked(&authorization)).await;
+        assert_eq!(answer.status, status);
+        told.push(("an answer".to_owned(), format!("{answer:?}").into_bytes()));
+    }
+    for of_process in ["cmdline", "environ"] {
+        told.push((of_process.to_owned(), fs::read(format!("/proc/{}/{of_process}", child.id())).unwrap()));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    told.push(("the log".to_owned(), fs::read(&log).unwrap()));
+    assert_nowhere(&told, &[TOKEN.to_owned()]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

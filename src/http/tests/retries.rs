@@ -218,3 +218,39 @@ async fn retries_keep_the_pace() {
     let seen = server.seen();
     assert!(seen[6].at - begin >= Duration::from_millis(200));
 }
+
+#[tokio::test]
+async fn every_request_is_counted_by_how_it_ended() {
+    let counted = |source: &str, class: &str| {
+        let text = crate::telemetry::render(&crate::telemetry::Standing::default());
+        let line = format!("chatloom_requests_total{{source=\"{source}\",provider=\"zaia\",class=\"{class}\"}} ");
+        text.lines().find_map(|told| told.strip_prefix(&line)?.parse::<u64>().ok())
+    };
+    let client = |base: &str, source: &str, policy: Policy| {
+        let subject = crate::telemetry::Subject::new(source, "zaia");
+        let settings = HttpSettings { subject, timeout: Duration::from_millis(300), ..settings(base) };
+        http_with(settings, policy, &Arc::new(Pacer::new(1_000_000)), &CancellationToken::new())
+    };
+    let script = vec![
+        answer(429, &["Retry-After: 0"], b"{}"),
+        answer(500, &[], b"{}"),
+        cut(ok("{\"a\":1}"), 3),
+        Play::Hang,
+        ok("{}"),
+        answer(401, &[], b"{}"),
+    ];
+    let server = Server::play(script).await;
+    let http = client(&format!("http://{}", server.address), "counted", quick());
+    get(&http).await.unwrap();
+    get(&http).await.unwrap_err();
+    for class in ["429", "5xx", "broken", "timeout", "2xx", "401"] {
+        assert_eq!(counted("counted", class), Some(1), "{class}");
+    }
+    assert_eq!(counted("counted", "connect"), Some(0), "what did not happen is told as well");
+
+    // Nobody listens behind a port that was just given back.
+    let address = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let http = client(&format!("http://{address}"), "counted-nobody", Policy { tries: 2, ..quick() });
+    get(&http).await.unwrap_err();
+    assert_eq!(counted("counted-nobody", "connect"), Some(2));
+}

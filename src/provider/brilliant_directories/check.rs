@@ -111,6 +111,7 @@ mod tests {
             auth_value: "made-up-key".into(),
             timeout: Duration::from_secs(20),
             max_body_bytes: 10_000,
+            subject: crate::telemetry::Subject::nobody(),
         };
         let http = Http::new(settings, Arc::new(Pacer::new(1_000_000)), Default::default()).unwrap();
         BrilliantDirectories::new(http, Arc::default(), Settings::default())

@@ -69,6 +69,7 @@ impl Site {
             auth_value: SecretString::from("made-up-key"),
             timeout: Duration::from_secs(30),
             max_body_bytes: 10_000,
+            subject: crate::telemetry::Subject::nobody(),
         };
         let http = Http::new(settings, Arc::new(Pacer::new(1_000_000)), CancellationToken::new()).unwrap();
         let facts = Arc::new(Facts::new(BTreeMap::new()));

@@ -116,6 +116,7 @@ impl Server {
             auth_value: "Bearer made-up".to_owned().into(),
             timeout: Duration::from_secs(20),
             max_body_bytes: 1 << 20,
+            subject: crate::telemetry::Subject::nobody(),
         };
         let http = Http::new(settings, Arc::new(Pacer::new(1_000_000)), CancellationToken::new()).unwrap();
         let facts = Arc::new(Facts::default());

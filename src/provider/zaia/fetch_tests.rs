@@ -49,6 +49,7 @@ impl Stage {
             auth_value: "zaia-key".into(),
             timeout: Duration::from_secs(20),
             max_body_bytes: 64 << 20,
+            subject: crate::telemetry::Subject::nobody(),
         };
         let http = Http::new(settings, Arc::new(Pacer::new(1_000_000)), CancellationToken::new()).unwrap();
         let facts = Arc::new(Facts::new(BTreeMap::new()));

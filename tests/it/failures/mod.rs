@@ -12,14 +12,14 @@ use chatloom::sim::{BdSim, SitegptSim, ZaiaSim, demo};
 use crate::harness::{Home, NOW_MS, assert_same, bd_source, copy_of, sitegpt_source, wanted, zaia_source};
 
 /// The three providers with some hundred messages each, read by four sources.
-struct Everybody {
-    bd: BdSim,
-    zaia: ZaiaSim,
-    sitegpt: SitegptSim,
+pub(crate) struct Everybody {
+    pub(crate) bd: BdSim,
+    pub(crate) zaia: ZaiaSim,
+    pub(crate) sitegpt: SitegptSim,
 }
 
 impl Everybody {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let worlds = demo::worlds(4, NOW_MS);
         Self {
             bd: BdSim::start(worlds.bd).await.unwrap(),
@@ -28,7 +28,7 @@ impl Everybody {
         }
     }
 
-    fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         format!(
             "{}{}{}{}",
             bd_source("bd", &self.bd),
@@ -38,7 +38,7 @@ impl Everybody {
         )
     }
 
-    fn assert_exact(&self, home: &Home, source: &str) {
+    pub(crate) fn assert_exact(&self, home: &Home, source: &str) {
         let truth = match source {
             "bd" => self.bd.world().data.truth(),
             "zaia" => self.zaia.world().data.truth(),
@@ -47,7 +47,7 @@ impl Everybody {
         assert_same(&copy_of(home, source), &wanted(&truth));
     }
 
-    fn assert_all_exact(&self, home: &Home) {
+    pub(crate) fn assert_all_exact(&self, home: &Home) {
         for source in ["bd", "zaia", "v0", "v2"] {
             self.assert_exact(home, source);
         }
@@ -64,7 +64,7 @@ fn part<'r>(report: &'r serde_json::Value, source: &str) -> &'r serde_json::Valu
 
 /// Fails unless the text has all of these in it.
 #[track_caller]
-fn assert_says(text: &str, words: &[&str]) {
+pub(crate) fn assert_says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "`{word}` is missing in: {text}");
     }

@@ -1,0 +1,144 @@
+//! Who is answered: nobody who was led here by a foreign web page, nobody without the token where there is one, and
+//! nobody who wants anything but to read.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
+
+/// An answer takes no longer; a store that cannot be read in this time counts as not to be read.
+const ANSWER: Duration = Duration::from_secs(15);
+
+/// Answered without the token: that the process lives is no secret, and those who only watch that need no key.
+const OPEN: &str = "/healthz";
+
+#[derive(Clone)]
+struct Guard {
+    token: Option<Arc<SecretString>>,
+}
+
+/// Puts the guard around routes, unknown ones included.
+pub(super) fn around(router: Router, token: Option<SecretString>) -> Router {
+    let guard = Guard { token: token.map(Arc::new) };
+    router.fallback(unknown).layer(from_fn_with_state(guard, watch))
+}
+
+async fn unknown() -> StatusCode {
+    StatusCode::NOT_FOUND
+}
+
+async fn watch(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let mut response = match guard.refuse(&request) {
+        Some(refusal) => refusal,
+        None => tokio::time::timeout(ANSWER, next.run(request))
+            .await
+            .unwrap_or_else(|_| (StatusCode::SERVICE_UNAVAILABLE, "this takes too long\n").into_response()),
+    };
+    harden(response.headers_mut());
+    response
+}
+
+impl Guard {
+    fn refuse(&self, request: &Request) -> Option<Response> {
+        let headers = request.headers();
+        // The token proves more than a name could.
+        if self.token.is_none() && !is_called_by_a_loopback_name(request) {
+            let why = "call this listener localhost, or by its loopback address\n";
+            return Some((StatusCode::MISDIRECTED_REQUEST, why).into_response());
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Some((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response());
+        }
+        if self.token.as_ref().is_some_and(|token| request.uri().path() != OPEN && !shows(headers, token)) {
+            let ask = [(header::WWW_AUTHENTICATE, "Bearer")];
+            return Some((StatusCode::UNAUTHORIZED, ask, "show the token of [http] token_file\n").into_response());
+        }
+        let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+            || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+        has_body.then(|| StatusCode::PAYLOAD_TOO_LARGE.into_response())
+    }
+}
+
+/// Whether the request's one and only authorization is the token. Takes as long for a near miss as for a wild guess.
+fn shows(headers: &HeaderMap, token: &SecretString) -> bool {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(given), None) = (given.next(), given.next()) else { return false };
+    let Some((scheme, shown)) = given.as_bytes().split_at_checked(7) else { return false };
+    scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(shown.trim_ascii().ct_eq(token.expose_secret().as_bytes()))
+}
+
+/// A web page elsewhere can have its own name lead to this machine and ask in a visitor's browser; it cannot make the
+/// browser say another name.
+fn is_called_by_a_loopback_name(request: &Request) -> bool {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let (Some(host), None) = (named.next(), named.next()) else { return false };
+    let in_line = request.uri().host().is_none_or(is_loopback_name);
+    in_line
+        && host
+            .to_str()
+            .ok()
+            .and_then(|host| host.parse::<axum::http::uri::Authority>().ok())
+            .is_some_and(|host| !host.as_str().contains('@') && is_loopback_name(host.host()))
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Nothing of an answer is kept, guessed at, or allowed to load anything. A page may set a policy of its own.
+fn harden(headers: &mut HeaderMap) {
+    const ALL: [(HeaderName, &str); 4] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        ),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in ALL {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_names_are_loopback_names() {
+        for name in ["localhost", "LocalHost", "127.0.0.1", "127.9.9.9", "[::1]", "::1"] {
+            assert!(is_loopback_name(name), "{name}");
+        }
+        for name in ["example.test", "localhost.example.test", "127.0.0.1.nip.example.test", "0.0.0.0", "10.0.0.1", ""]
+        {
+            assert!(!is_loopback_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_token_is_all_or_nothing() {
+        let token = SecretString::from("a-long-token");
+        let shown = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            }
+            shows(&headers, &token)
+        };
+        assert!(shown(&["Bearer a-long-token"]) && shown(&["bearer  a-long-token"]));
+        for wrong in [&["Bearer a-long-toke"][..], &["Bearer "], &["Basic a-long-token"], &["a-long-token"], &[""], &[]]
+        {
+            assert!(!shown(wrong), "{wrong:?}");
+        }
+        assert!(!shown(&["Bearer a-long-token", "Bearer a-long-token"]), "which of two counts is anybody's guess");
+    }
+}

@@ -1,0 +1,13 @@
+//! The daemon: started, signalled, starved and watched from outside, as a service manager does.
+
+mod lag;
+mod lifecycle;
+mod notify;
+mod rig;
+mod schedule;
+mod signals;
+#[cfg(debug_assertions)]
+mod soak;
+#[cfg(debug_assertions)]
+mod soak_network;
+mod sources;

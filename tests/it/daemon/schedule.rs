@@ -1,0 +1,74 @@
+//! When sources are read: at a start not together, and whole when that is due, whoever ran in between.
+
+use super::rig::{Daemon, SOON, until};
+use crate::failures::Everybody;
+use crate::harness::{Home, bd_source, sitegpt_source, zaia_source};
+
+fn modes(home: &Home) -> Vec<String> {
+    home.rows("SELECT mode FROM sync_runs WHERE status = 'ok' ORDER BY id")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_came_due_while_nothing_ran_is_made_once() {
+    let all = Everybody::start().await;
+    let home = Home::new(&format!("{}poll = \"1s\"\nsweep = \"1d\"\n", bd_source("bd", &all.bd)));
+    home.sync().await;
+    let deleted = {
+        let data = &mut all.bd.world().data;
+        let id = data.messages[0].id;
+        data.change_message(id, |message| message.read = true);
+        id
+    };
+    // The first pass was two days ago.
+    {
+        let store = rusqlite::Connection::open(home.db()).unwrap();
+        let day = 86_400_000;
+        store.execute("UPDATE sources SET first_pass_at_ms = first_pass_at_ms - ?1", [2 * day]).unwrap();
+    }
+    let daemon = Daemon::start(&home);
+    until("the sweep and news after it", SOON, || modes(&home).len() >= 4);
+    daemon.end();
+    assert_eq!(modes(&home)[..4], ["backfill", "sweep", "incremental", "incremental"]);
+    let read = format!("SELECT read FROM messages WHERE external_id = '{deleted}'");
+    assert_eq!(home.number(&read), 1, "what no list of news tells is found");
+
+    let before = modes(&home).len();
+    let daemon = Daemon::start(&home);
+    until("further passes", SOON, || modes(&home).len() >= before + 2);
+    daemon.end();
+    assert_eq!(modes(&home).iter().filter(|mode| *mode == "sweep").count(), 1, "it is remembered across the end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_do_not_start_together() {
+    let all = Everybody::start().await;
+    let home = Home::new(&format!(
+        "{}poll = \"9s\"\n{}poll = \"9s\"\n{}poll = \"9s\"\n",
+        bd_source("bd", &all.bd),
+        zaia_source("zaia", &all.zaia),
+        sitegpt_source("bots", &all.sitegpt, "v2")
+    ));
+    let daemon = Daemon::start(&home);
+    until("every first pass", SOON, || modes(&home).len() >= 3);
+    daemon.end();
+    let starts: Vec<i64> = home
+        .rows("SELECT min(started_at_ms) FROM sync_runs GROUP BY source_id ORDER BY 1")
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+    assert!(starts.windows(2).all(|two| two[1] - two[0] >= 1_500), "{starts:?}");
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn cron_tables_say_when() {
+    let all = Everybody::start().await;
+    // Ten minutes take five seconds.
+    let home = Home::new(&format!("{}poll = \"*/10 * * * *\"\nsweep = \"300d\"\n", bd_source("bd", &all.bd)));
+    let daemon = Daemon::start_faulty(&home, "speed=120");
+    until("the fourth time", SOON, || modes(&home).len() >= 4);
+    daemon.end();
+    // The beat that belongs to a time may come 0.4 seconds before it, which are 48 for this clock.
+    let times = "SELECT count(DISTINCT (started_at_ms + 48000) / 600000) FROM sync_runs";
+    assert_eq!(home.number(times), home.number("SELECT count(*) FROM sync_runs"), "once each time");
+}
