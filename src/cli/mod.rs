@@ -38,7 +38,7 @@ pub struct Args {
     /// Configuration file [default: $CHATLOOM_CONFIG, ./chatloom.toml, /etc/chatloom/chatloom.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How log lines are written to stderr [default: `format` below [log] in the configuration, else text]
+    /// How log lines are written to stderr [default: as the configuration says, else text]
     #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<logging::Format>,
     #[command(subcommand)]

@@ -367,11 +367,16 @@ fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Or
 /// One transaction for all that wait. When it fails, each is tried alone, so that one cannot take others with it.
 fn commit_together(connection: &mut Connection, waiting: Vec<Waiting>) {
     let alone = waiting.len() == 1;
+    let begun = Instant::now();
     match commit_all(connection, &waiting) {
         Ok(committed) => {
+            let (took, batches) = (begun.elapsed(), waiting.len());
+            let records = waiting.iter().map(|(batch, _, _)| batch.records.len()).sum();
             for ((_, answer, _), committed) in waiting.into_iter().zip(committed) {
                 drop(answer.send(Ok(committed)));
             }
+            // Told last: nobody waits for a line to be written.
+            events::committed(batches, records, took);
         }
         Err(error) if alone => {
             events::commit_failed();
@@ -382,12 +387,14 @@ fn commit_together(connection: &mut Connection, waiting: Vec<Waiting>) {
         Err(_) => {
             for (batch, answer, span) in waiting {
                 let one = [(batch, answer, span)];
+                let begun = Instant::now();
                 let outcome =
                     commit_all(connection, &one).map(|committed| committed.into_iter().next().unwrap_or_default());
-                if outcome.is_err() {
-                    events::commit_failed();
+                let [(batch, answer, _)] = one;
+                match outcome {
+                    Ok(_) => events::committed(1, batch.records.len(), begun.elapsed()),
+                    Err(_) => events::commit_failed(),
                 }
-                let [(_, answer, _)] = one;
                 drop(answer.send(outcome));
             }
         }
@@ -396,7 +403,6 @@ fn commit_together(connection: &mut Connection, waiting: Vec<Waiting>) {
 
 fn commit_all(connection: &mut Connection, batches: &[Waiting]) -> Result<Vec<Committed>, StoreError> {
     let doing = "storing a page";
-    let begun = Instant::now();
     #[cfg(debug_assertions)]
     if super::failpoint::faults().cursors_first {
         for (batch, _, _) in batches {
@@ -413,7 +419,5 @@ fn commit_all(connection: &mut Connection, batches: &[Waiting]) -> Result<Vec<Co
     failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
     failpoint!("commit.done");
-    let records = batches.iter().map(|(batch, _, _)| batch.records.len()).sum();
-    events::committed(batches.len(), records, begun.elapsed());
     Ok(committed)
 }

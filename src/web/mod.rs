@@ -1,4 +1,4 @@
-//! The `[http]` listener: health and metrics, read from the store through connections of its own.
+//! The listener of `[http]`: health and metrics, read from the store through connections of its own.
 //!
 //! [`start`] binds and serves until it is cancelled. `accept` keeps slow and stubborn clients from holding anything
 //! up, `guard` decides who is answered at all, `health` answers, and `board` knows how the store stands. Nothing
