@@ -1,17 +1,20 @@
 #!/bin/sh
-# Builds the Debian package into target/debian: the binary (`release`, or the profile named), man pages, completions,
-# units and configuration. Needs what `sh packaging/setup-deb.sh` installs.
+# Builds the Debian package into target/debian: the binary (`release`, or `dev` for tests), man pages, completions, units and
+# configuration. Needs what `sh packaging/setup-deb.sh` installs.
 set -eu
 cd "$(dirname "$0")/.."
 profile=${1:-release}
 PATH="$PWD/target/tools/bin:$PATH"
 rm -rf target/package
-# The pages come from the same definition whatever the profile; the debug one is mostly there already.
-cargo run --quiet --locked --example package -- target/package
-cargo build --locked --profile "$profile" --bin chatloom
+# The pages come from the same definition whatever the profile. Built together with the debug binary, both are what
+# `cargo test` has made already.
+cargo build --locked --bin chatloom --example package
+target/debug/examples/package target/package
 if [ "$profile" = dev ]; then
-  # For tests: quickly made, large.
-  cargo deb --locked --no-build --profile dev --no-strip --fast
+  cp target/debug/chatloom target/package/chatloom
+  cargo deb --locked --no-build --no-strip --fast
 else
-  cargo deb --locked --no-build --profile "$profile"
+  cargo build --locked --profile "$profile" --bin chatloom
+  cp "target/$profile/chatloom" target/package/chatloom
+  cargo deb --locked --no-build
 fi

@@ -73,27 +73,27 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
 
 /// The program's page and one for every command: file name and text.
 pub(crate) fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut program = chatloom::cli::Args::command();
+    let mut program = chatloom::cli::Args::command().disable_help_subcommand(true);
     // Hands the options for all commands down to each of them.
     program.build();
     let mut pages = vec![("chatloom.1".to_owned(), page(&program, FILES)?)];
     for command in commands(&program) {
         let name = format!("chatloom-{}", command.get_name());
-        // A page has one owner for its name; clap wants it to live as long as the program.
-        let titled = command.clone().display_name(&name).version(env!("CARGO_PKG_VERSION"));
-        pages.push((format!("{name}.1"), page(&titled, "")?));
+        pages.push((format!("{name}.1"), page(command, "")?));
     }
     Ok(pages)
 }
 
 /// The commands that a user sees.
 pub(crate) fn commands(program: &Command) -> impl Iterator<Item = &Command> {
-    program.get_subcommands().filter(|command| !command.is_hide_set() && command.get_name() != "help")
+    program.get_subcommands().filter(|command| !command.is_hide_set())
 }
 
 fn page(command: &Command, more: &str) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    Man::new(command.clone()).manual("chatloom").render(&mut text)?;
+    // No date: it would differ from build to build. A space, because an empty field would shift those after it.
+    let man = Man::new(command.clone()).date(" ").source(concat!("chatloom ", env!("CARGO_PKG_VERSION")));
+    man.manual("chatloom").render(&mut text)?;
     write!(text, "{more}{STATUS}")?;
     Ok(text)
 }

@@ -66,7 +66,8 @@ pub(super) fn from_file(written: &str, folder: &Path, env: &Env) -> Result<(Secr
         if error.kind() != std::io::ErrorKind::NotFound {
             let complaint = Complaint::new(format!("cannot read {}: {error}", path.display()));
             if error.kind() == std::io::ErrorKind::PermissionDenied && credentials.is_some() {
-                return complaint.suggest("systemd hands keys over when it starts a unit: start it again after adding one");
+                return complaint
+                    .suggest("systemd hands keys over when it starts a unit: start it again after adding one");
             }
             return complaint;
         }

@@ -19,9 +19,9 @@ mod kill_story;
 mod main_job;
 mod names;
 mod oddities;
+mod package;
 #[path = "../../examples/package/pages.rs"]
 mod pages;
-mod package;
 mod rename;
 mod replay;
 mod secrets;
