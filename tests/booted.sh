@@ -68,6 +68,7 @@ provider = "zaia"
 base_url = "http://127.0.0.1:9"
 api_key_file = "keys/zaia.key"
 E2
+(cd / && chatloom check --offline >/dev/null) || fail "a check before the first start"
 systemctl start chatloom || fail "does not start"
 is chatloom ActiveState active
 [ -n "$(systemctl show chatloom -p StatusText --value)" ] || fail "says nothing of what it does"

@@ -16,7 +16,7 @@ mode() { [ "$(stat -c '%a %U:%G' "$1")" = "$2" ] || fail "$1: $(stat -c '%a %U:%
 gone /usr/bin/chatloom /etc/chatloom /var/lib/chatloom /var/lib/private/chatloom
 sh packaging/build-deb.sh dev
 package=$(ls -t target/debian/chatloom_*.deb | head -n 1)
-cleanup() { $as_root dpkg --purge chatloom >/dev/null 2>&1 || true; $as_root rm -rf /var/lib/private/chatloom; }
+cleanup() { $as_root dpkg --purge chatloom >/dev/null 2>&1 || true; $as_root rm -rf /var/lib/private/chatloom /var/lib/chatloom; }
 trap cleanup EXIT
 
 # What is in it.
@@ -36,7 +36,8 @@ there "$units/chatloom.service" "$units/chatloom-backfill@.service" "$units/chat
   /usr/share/bash-completion/completions/chatloom /usr/share/zsh/vendor-completions/_chatloom \
   /usr/share/fish/vendor_completions.d/chatloom.fish
 gone /etc/systemd/system/multi-user.target.wants/chatloom.service \
-  /etc/systemd/system/timers.target.wants/chatloom-backup.timer /var/lib/private/chatloom
+  /etc/systemd/system/timers.target.wants/chatloom-backup.timer
+mode /var/lib/chatloom/. "700 root:root"
 bash -n /usr/share/bash-completion/completions/chatloom
 said=$(bash -c '. /usr/share/bash-completion/completions/chatloom
   COMP_WORDS=(chatloom ba); COMP_CWORD=1; _chatloom chatloom ba chatloom; echo "${COMPREPLY[@]}"')
@@ -66,8 +67,6 @@ key=/etc/chatloom/keys/zaia.key
 $as_root sh -c "umask 077; echo k3y-of-a-test >$key"
 printf '\n[[sources]]\nname = "agents"\nprovider = "zaia"\napi_key_file = "keys/zaia.key"\n' |
   $as_root tee -a /etc/chatloom/chatloom.toml >/dev/null
-$as_root mkdir -p /var/lib/private/chatloom
-$as_root ln -s private/chatloom /var/lib/chatloom
 $as_root chatloom --config /etc/chatloom/chatloom.toml check --offline
 
 # Installed again (an upgrade): what was changed and what was added stays. Enabled by hand, it stays enabled.
