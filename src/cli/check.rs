@@ -25,6 +25,9 @@ const WIDTH: usize = 100;
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    /// Ask no provider: try only the configuration, the keys that it names, and the store
+    #[arg(long)]
+    offline: bool,
     /// Print the result as one JSON document
     #[arg(long)]
     json: bool,
@@ -35,6 +38,8 @@ pub(super) struct Args {
 struct Report {
     /// Whether everything that is needed works.
     ok: bool,
+    /// Whether no provider was asked.
+    offline: bool,
     store: StoreReport,
     /// Environment variables that send requests through a proxy, by name.
     proxies: Vec<String>,
@@ -89,7 +94,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
         Ok(detail) => StoreReport { path: config.store_path.display().to_string(), ok: true, detail },
         Err(detail) => StoreReport { path: config.store_path.display().to_string(), ok: false, detail },
     };
-    let mut sources = try_sources(&config.sources, &signals.cancel).await;
+    let mut sources = try_sources(&config.sources, args.offline, &signals.cancel).await;
     for source in &mut sources {
         source.checks.extend(rungs(config, &source.name));
     }
@@ -97,7 +102,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
         return Exit::Signal(number);
     }
     let ok = store.ok && !sources.iter().flat_map(|source| &source.checks).any(Tried::fails);
-    let report = Report { ok, store, proxies: Env::proxies(), sources };
+    let report = Report { ok, offline: args.offline, store, proxies: Env::proxies(), sources };
     if args.json {
         output::print_json(&report);
     } else {
@@ -165,8 +170,8 @@ fn try_store(path: &Path) -> Result<String, String> {
     Ok(found)
 }
 
-/// Tries every enabled source, side by side.
-async fn try_sources(configured: &[SourceConfig], cancel: &CancellationToken) -> Vec<SourceReport> {
+/// Tries every enabled source, side by side; offline only whether it can be set up.
+async fn try_sources(configured: &[SourceConfig], offline: bool, cancel: &CancellationToken) -> Vec<SourceReport> {
     let mut reports: Vec<SourceReport> = configured
         .iter()
         .map(|source| SourceReport {
@@ -184,6 +189,10 @@ async fn try_sources(configured: &[SourceConfig], cancel: &CancellationToken) ->
         let name = source.name.clone();
         tries.spawn(async move {
             let checks = match built {
+                Ok(_) if offline => {
+                    let (what, found) = ("settings".to_owned(), "fit, and the key can be read".to_owned());
+                    vec![Checked { what, result: Ok(found), optional: false }]
+                }
                 Ok(source) => Arc::clone(&source.provider).check().await,
                 Err(error) => {
                     let what = "settings".to_owned();
@@ -243,6 +252,8 @@ fn told(report: &Report) -> Vec<String> {
         "No source is enabled: add a [[sources]] table to the configuration (`chatloom init` shows how).".to_owned()
     } else if failed > 0 {
         format!("{} to put right; then run `chatloom check` again.", count(failed, "thing", "things"))
+    } else if report.offline {
+        "All is well here; no provider was asked: `chatloom check` does.".to_owned()
     } else {
         "All is well: `chatloom sync` reads everything once.".to_owned()
     });
@@ -287,6 +298,7 @@ mod tests {
             "/api/v1/chats: the provider refused the key (401); make a key in the workspace settings, api keys section";
         let report = Report {
             ok: false,
+            offline: false,
             store: StoreReport {
                 path: "chatloom.db".to_owned(),
                 ok: true,
@@ -330,7 +342,7 @@ old (zaia): disabled, not tried
         sites.directory.world().forbid("/api/v2/user/get");
         sites.agents.world().data.key = "another".to_owned();
         sources.push(SourceConfig { name: "old".to_owned(), enabled: false, ..sources[2].clone() });
-        let tried = try_sources(&sources, &CancellationToken::new()).await;
+        let tried = try_sources(&sources, false, &CancellationToken::new()).await;
         let names: Vec<(&str, bool)> = tried.iter().map(|source| (source.name.as_str(), source.enabled)).collect();
         assert_eq!(names, [("directory", true), ("agents", true), ("bots", true), ("old", false)]);
         let [directory, agents, bots, old] = tried.as_slice() else { panic!("four sources") };
@@ -342,11 +354,25 @@ old (zaia): disabled, not tried
     }
 
     #[tokio::test]
+    async fn offline_no_provider_is_asked() {
+        let sites = crate::cli::demo::site::Sites::start(1_772_355_600_000).await.unwrap();
+        let sources = sites.sources().unwrap();
+        // Nobody answers there any more: whoever asked would fail.
+        drop(sites);
+        let tried = try_sources(&sources, true, &CancellationToken::new()).await;
+        assert_eq!(tried.len(), 3);
+        let told = |source: &SourceReport| source.checks.len() == 1 && source.checks[0].ok;
+        assert!(tried.iter().all(told), "{tried:?}");
+        let asked = try_sources(&sources, false, &CancellationToken::new()).await;
+        assert!(asked.iter().all(|source| source.checks.iter().any(Tried::fails)), "{asked:?}");
+    }
+
+    #[tokio::test]
     async fn a_check_that_is_told_to_stop_ends() {
         let sites = crate::cli::demo::site::Sites::start(1_772_355_600_000).await.unwrap();
         let stopped = CancellationToken::new();
         stopped.cancel();
-        let tried = try_sources(&sites.sources().unwrap(), &stopped).await;
+        let tried = try_sources(&sites.sources().unwrap(), false, &stopped).await;
         assert!(tried.iter().all(|source| source.checks.iter().any(Tried::fails)), "{tried:?}");
     }
 

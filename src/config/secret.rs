@@ -49,19 +49,27 @@ pub(super) fn from_env(name: &str, env: &Env) -> Result<SecretString, Complaint>
 
 /// Reads a key from a file, and says which one it was. A relative path is looked for in `$CREDENTIALS_DIRECTORY`
 /// first (where systemd puts what `LoadCredential=` names), then beside the configuration file.
+///
+/// Credentials have no folders: where `LoadCredential=keys:FOLDER` names a whole one, systemd puts its file `zaia.key` at
+/// `keys_zaia.key`. So `keys/zaia.key` is found there as well, and one configuration serves the service and a shell.
 pub(super) fn from_file(written: &str, folder: &Path, env: &Env) -> Result<(SecretString, PathBuf), Complaint> {
     if written.is_empty() || written.chars().any(char::is_control) {
         return Err(Complaint::new("that is not a path"));
     }
     let credentials = env.get("CREDENTIALS_DIRECTORY").map(Path::new);
     let beside = folder.join(written);
-    let path = match credentials.map(|folder| folder.join(written)) {
-        Some(credential) if credential.symlink_metadata().is_ok() => credential,
-        _ => beside,
-    };
+    let flat = || Path::new(written).is_relative().then(|| written.replace('/', "_"));
+    let names = [Some(written.to_owned()), flat()];
+    let mut handed = credentials.iter().flat_map(|folder| names.iter().flatten().map(|name| folder.join(name)));
+    let path = handed.find(|credential| credential.symlink_metadata().is_ok()).unwrap_or(beside);
     let failed = |error: std::io::Error| {
         if error.kind() != std::io::ErrorKind::NotFound {
-            return Complaint::new(format!("cannot read {}: {error}", path.display()));
+            let complaint = Complaint::new(format!("cannot read {}: {error}", path.display()));
+            if error.kind() == std::io::ErrorKind::PermissionDenied && credentials.is_some() {
+                return complaint
+                    .suggest("systemd hands keys over when it starts a unit: start it again after adding one");
+            }
+            return complaint;
         }
         if looks_like_a_key(written) {
             return Complaint::new("there is no file of that name, and it looks like a key itself")
@@ -212,6 +220,10 @@ mod tests {
         assert!(read("b.key").unwrap_err().message.contains("mode 644"), "only credentials are let off");
         let missing = read("c.key").unwrap_err().message;
         assert!(missing.contains("nor in"), "{missing}");
+
+        put(credentials.path(), "keys_d.key", b"of-a-folder", 0o440);
+        assert_eq!(read("keys/d.key").unwrap().0.expose_secret(), "of-a-folder");
+        assert!(read("/keys/d.key").is_err(), "an absolute path is meant as it stands");
 
         let around = format!("../{}/b.key", beside.path().file_name().unwrap().to_str().unwrap());
         assert!(read(&around).unwrap_err().message.contains("mode 644"), "the way out of the folder is not let off");

@@ -152,7 +152,7 @@ impl Home {
 }
 
 /// Waits for a command off the async threads.
-async fn run(mut command: Command) -> Run {
+pub(crate) async fn run(mut command: Command) -> Run {
     let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     Run {
         code: output.status.code().unwrap_or(-1),

@@ -23,6 +23,9 @@ mod main_job;
 mod migrations;
 mod names;
 mod oddities;
+mod package;
+#[path = "../../examples/package/pages.rs"]
+mod pages;
 mod rename;
 mod replay;
 mod secrets;
