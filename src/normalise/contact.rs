@@ -34,10 +34,10 @@ pub fn same_email(a: &str, b: &str) -> bool {
     is_email(a) && a.to_lowercase() == b.to_lowercase()
 }
 
-/// Whether two spellings are of one phone number: the same digits, whatever stands between them, with `+`, `00` or
-/// nothing before the country's code.
+/// Whether two spellings are of one phone number.
 ///
-/// A number without its country's code is another one: nothing is guessed.
+/// They are if the digits are the same, whatever stands between them, with `+`, `00` or nothing before the country's
+/// code. A number without its country's code is another one: nothing is guessed.
 #[must_use]
 pub fn same_phone(a: &str, b: &str) -> bool {
     let digits = |text: &str| -> Option<String> {

@@ -76,7 +76,7 @@ impl Runner {
         self.progress.doing("conversations");
         let mut failures_in_a_row = 0;
         while outcome.ended_by.is_none() {
-            let Some(waiting) = self.next_in(&mut queue).await? else { break };
+            let Some(waiting) = self.next_in(&mut queue, failing).await? else { break };
             let mut waiting = waiting.into_iter();
             let mut under_way = JoinSet::new();
             loop {
@@ -131,7 +131,7 @@ impl Runner {
     }
 
     /// The next conversations to fetch; `None` when the queue is through.
-    async fn next_in(&self, queue: &mut Queue) -> Result<Option<Vec<StaleConversation>>, PassError> {
+    async fn next_in(&self, queue: &mut Queue, failing: Failing) -> Result<Option<Vec<StaleConversation>>, PassError> {
         loop {
             let stale = self.store.stale(self.source_id, queue.after, QUEUE).await?;
             let Some(last) = stale.last() else { return Ok(None) };
@@ -140,6 +140,8 @@ impl Runner {
             let fresh: Vec<StaleConversation> = stale
                 .into_iter()
                 .filter(|conversation| !self.is_closed(&conversation.external_id))
+                // What failed before is not asked for until its list was read.
+                .filter(|conversation| failing == Failing::Counts || conversation.failures == 0)
                 .filter(|conversation| queue.tried.insert(conversation.id))
                 .collect();
             if !fresh.is_empty() {

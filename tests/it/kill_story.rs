@@ -87,8 +87,9 @@ pub(crate) fn assert_alike(case: &Case, what: &str, home: &Home, wanted: &BTreeS
 pub(crate) fn assert_cheap(case: &Case, what: &str, deaths: u32, plain: Cost, paid: Cost, in_flight: usize) {
     let deaths = deaths as usize;
     let lists = plain.requests - plain.fetches;
+    // One more: a conversation that is gone is asked for once before its list was read, and that is no answer yet.
     assert!(
-        paid.fetches <= plain.fetches + deaths * in_flight,
+        paid.fetches <= plain.fetches + deaths * in_flight + 1,
         "{}, {what}: {deaths} deaths, {paid:?} against {plain:?}",
         case.name
     );
