@@ -530,6 +530,10 @@ async fn dashboard_alerts_and_page_speak_of_metrics_that_there_are() {
     sync(&config.store_path, "a test", &sources, SyncOptions::default(), clock, CancellationToken::new(), drop)
         .await
         .unwrap();
+    // What only the daemon says.
+    use chatloom::telemetry::sources::{Change, SourceState, source_changed};
+    let subject = chatloom::telemetry::Subject::new("named-bd", "brilliant_directories");
+    source_changed(&subject, SourceState::Well, &Change::default());
     let listener = Listener::over(&config, None).await;
     let told = listener.get("/metrics").await.body;
     listener.close().await;
