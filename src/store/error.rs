@@ -57,6 +57,11 @@ pub enum StoreError {
     /// SQLite said no.
     #[error("{doing}: {source}")]
     Sql { doing: &'static str, source: rusqlite::Error },
+    /// The file that is open is not the one at its path any more.
+    #[error(
+        "{path} was moved, deleted or replaced while it was in use; nothing more is written to it: put it back and start again"
+    )]
+    Moved { path: PathBuf },
     /// The writing thread is gone.
     #[error("the store's writer has ended")]
     Gone,
@@ -75,6 +80,7 @@ impl StoreError {
     pub(crate) fn repeat(&self) -> Self {
         match self {
             Self::Full { doing } => Self::Full { doing },
+            Self::Moved { path } => Self::Moved { path: path.clone() },
             Self::Sql { doing, source } => Self::Sql {
                 doing,
                 source: rusqlite::Error::SqliteFailure(

@@ -24,6 +24,7 @@ mod maintain;
 mod message;
 mod open;
 mod person;
+mod place;
 mod query;
 mod raw;
 mod renew;

@@ -11,6 +11,7 @@ use tracing::Span;
 
 use super::batch::{Batch, Committed, UsageNow};
 use super::failpoint::failpoint;
+use super::place::Place;
 use super::replay::{self, Replay, Replayed};
 use super::run::{self, Finish, LastReads, RunMode, RunStatus, SourceRow};
 use super::wal::{self, WalCap};
@@ -28,7 +29,7 @@ const FOLDED_RECORDS: usize = 4000;
 /// How long the last checkpoint may wait for readers.
 const LAST_CHECKPOINT: Duration = Duration::from_millis(500);
 
-type Task = Box<dyn FnOnce(&mut Connection) + Send>;
+type Task = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
 type Answer = oneshot::Sender<Result<Committed, StoreError>>;
 type Waiting = (Box<Batch>, Answer, Span);
 
@@ -76,12 +77,13 @@ impl Store {
         }
         let lock = StoreLock::take(path, who)?;
         let mut connection = open::open_writer(path, now_ms)?;
+        let place = Place::of(path)?;
         run::close_abandoned(&connection, now_ms).map_err(StoreError::sql("closing runs of an earlier process"))?;
         let (orders, mut inbox) = mpsc::channel(WAITING_BATCHES);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
-                write_until_closed(&mut connection, &mut inbox);
+                write_until_closed(&mut connection, &place, &mut inbox);
                 failpoint!("close.checkpoint");
                 // A clean file for whoever copies it; a reader in the way is no harm, and not waited for.
                 let tidied = connection
@@ -123,11 +125,13 @@ impl Store {
         let (answer, outcome) = oneshot::channel();
         let span = Span::current();
         let task: Task = Box::new(move |connection| {
+            let done =
+                connection.and_then(|connection| span.in_scope(|| work(connection)).map_err(StoreError::sql(doing)));
             // The asker may have gone away; then nobody waits for the answer.
-            drop(answer.send(span.in_scope(|| work(connection))));
+            drop(answer.send(done));
         });
         self.orders.send(Order::Do(task)).await.map_err(|_| StoreError::Gone)?;
-        outcome.await.map_err(|_| StoreError::Gone)?.map_err(StoreError::sql(doing))
+        outcome.await.map_err(|_| StoreError::Gone)?
     }
 
     /// Normalises stored records again, in one transaction. `normalise` gets the stream that a record is kept under;
@@ -335,12 +339,12 @@ impl Store {
     }
 }
 
-fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Order>) {
+fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mpsc::Receiver<Order>) {
     let mut held = None;
     let mut cap = WalCap::new(connection);
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
-            Order::Do(task) => task(connection),
+            Order::Do(task) => task(place.still_holds().map(|()| &mut *connection)),
             Order::Commit(batch, answer, span) => {
                 let mut records = batch.records.len();
                 let mut waiting = vec![(batch, answer, span)];
@@ -357,7 +361,7 @@ fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Or
                         Err(_) => break,
                     }
                 }
-                commit_together(connection, waiting);
+                commit_together(connection, place, waiting);
                 cap.after_commit(connection, Instant::now());
             }
         }
@@ -365,10 +369,10 @@ fn write_until_closed(connection: &mut Connection, inbox: &mut mpsc::Receiver<Or
 }
 
 /// One transaction for all that wait. When it fails, each is tried alone, so that one cannot take others with it.
-fn commit_together(connection: &mut Connection, waiting: Vec<Waiting>) {
+fn commit_together(connection: &mut Connection, place: &Place, waiting: Vec<Waiting>) {
     let alone = waiting.len() == 1;
     let begun = Instant::now();
-    match commit_all(connection, &waiting) {
+    match place.still_holds().and_then(|()| commit_all(connection, &waiting)) {
         Ok(committed) => {
             let (took, batches) = (begun.elapsed(), waiting.len());
             let records = waiting.iter().map(|(batch, _, _)| batch.records.len()).sum();

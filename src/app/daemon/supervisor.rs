@@ -164,8 +164,8 @@ impl Supervisor {
                     // The key file may have changed since it was read.
                     Some(Word::KeyRefused) => self.read_again(false).await,
                     Some(Word::StoreGone(error)) => {
-                        tracing::error!(error, "nothing can be stored any more; ending");
-                        return Some(StoreError::Gone);
+                        tracing::error!(%error, "nothing can be stored any more; ending");
+                        return Some(error);
                     }
                     None => return None,
                 },

@@ -20,7 +20,7 @@ pub(super) enum Word {
     /// The provider refused the key. The source is not asked before the key changes.
     KeyRefused,
     /// Nothing can be stored any more, by nobody.
-    StoreGone(String),
+    StoreGone(StoreError),
 }
 
 /// Everything that a worker needs.
@@ -119,9 +119,9 @@ impl Worker {
                 let ended = self.tell(&report);
                 self.plan.ended(ended, now);
             }
-            Outcome::Store(StoreError::Gone) => {
+            Outcome::Store(error @ (StoreError::Gone | StoreError::Moved { .. })) => {
                 // Told of by the supervisor, who ends.
-                drop(self.words.send(Word::StoreGone(StoreError::Gone.to_string())));
+                drop(self.words.send(Word::StoreGone(error)));
                 self.plan.ended(Ended::Badly, now);
             }
             Outcome::Store(error) => self.failed(&error.to_string(), now).await,

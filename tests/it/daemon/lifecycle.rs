@@ -149,3 +149,28 @@ fn get(address: &str, path: &str) -> String {
     stream.read_to_string(&mut text).unwrap();
     text
 }
+
+/// Somebody clears up, or puts a backup in its place, and forgets to stop the daemon: whatever is written from then on
+/// would be lost with the old file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_moved_away_is_missed_and_none_is_made_in_its_place() {
+    let all = Everybody::start().await;
+    for replaced in [false, true] {
+        let home = Home::new(&all.config().replace("api_key = ", "poll = \"1s\"\napi_key = "));
+        let daemon = Daemon::start(&home);
+        until("every source's first pass", SOON, || all_read(&home));
+        let elsewhere = home.folder.path().join("elsewhere.db");
+        std::fs::rename(home.db(), &elsewhere).unwrap();
+        if replaced {
+            std::fs::write(home.db(), "something else").unwrap();
+        }
+        let (code, _, log) = daemon.wait();
+        assert_eq!(code, Some(1), "{log}");
+        assert_says(&log, &["moved, deleted or replaced", "put it back"]);
+        assert!(!log.contains("panicked"), "{log}");
+        assert_eq!(home.db().exists(), replaced, "nothing was made in its place");
+        std::fs::rename(&elsewhere, home.db()).unwrap();
+        home.sync().await;
+        all.assert_all_exact(&home);
+    }
+}
