@@ -89,6 +89,10 @@ impl From<Checked> for Tried {
 /// Tries the store and every enabled source, and says what is missing.
 pub(super) async fn run(args: Args, config: &Config) -> Exit {
     logging::start();
+    if let Err(problem) = crate::app::daemon::try_schedules(config) {
+        output::complain(&problem);
+        return Exit::Usage;
+    }
     let signals = Signals::listen();
     let store = match try_store(&config.store_path) {
         Ok(detail) => StoreReport { path: config.store_path.display().to_string(), ok: true, detail },

@@ -21,3 +21,11 @@ mod supervisor;
 mod worker;
 
 pub use supervisor::{Asked, Ending, RunError, run};
+
+/// Whether every schedule of a configuration can be followed, for `chatloom check`.
+///
+/// # Errors
+/// Cron expressions that mean nothing, or no moment ever, each with its source.
+pub fn try_schedules(config: &crate::config::Config) -> Result<(), String> {
+    reload::wishes(config).map(drop)
+}

@@ -53,6 +53,11 @@ async fn a_configuration_that_cannot_be_used_is_refused_before_anything_is_opene
         assert_eq!(refused.code, 2, "{}", refused.stderr);
         assert_says(&refused.stderr, &[part]);
         assert!(!home.db().exists());
+        if part != "no source is configured" {
+            let checked = home.run(&["check", "--offline"]).await;
+            assert_eq!(checked.code, 2, "{}", checked.stdout);
+            assert_says(&checked.stderr, &[part]);
+        }
     }
 }
 
