@@ -202,6 +202,8 @@ pub struct Page {
     pub next: Option<String>,
     /// Whether the provider says that this is the last page. `None`: it does not say.
     pub last: Option<bool>,
+    /// The provider cannot be asked for further pages of this list at all: what is not on this one is out of reach.
+    pub alone: bool,
 }
 
 /// A conversation whose messages are to be fetched.

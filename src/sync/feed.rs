@@ -307,8 +307,12 @@ impl Runner {
             Shape::Pages => {
                 cursor.watermark = None;
                 if let Walk::Pages(pages) = walk {
-                    cursor.note =
-                        pages.ignored.then(|| format!("the page number is ignored; {} rows are shown", pages.rows()));
+                    let why = match (pages.ignored, pages.alone) {
+                        (true, _) => Some("the page number is ignored"),
+                        (_, true) => Some("pages are refused"),
+                        _ => None,
+                    };
+                    cursor.note = why.map(|why| format!("{why}; {} rows are shown", pages.rows()));
                 }
             }
         }

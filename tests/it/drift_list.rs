@@ -164,6 +164,7 @@ impl List {
                 total: Some(total as u64),
                 next: (!last).then(|| (number + 1).to_string()),
                 last: Some(last),
+                alone: false,
             },
             _ => Page { last: Some(records.len() < size), records, ..Page::default() },
         }
@@ -180,7 +181,7 @@ impl List {
             .collect();
         let next = rows.get(size).and(rows.get(size - 1)).map(|(key, id, _)| format!("{key}/{id}"));
         let records = rows.into_iter().take(size).map(record).collect();
-        Page { records, last: Some(next.is_none()), next, total: None }
+        Page { records, last: Some(next.is_none()), next, ..Page::default() }
     }
 }
 

@@ -69,7 +69,7 @@ impl<R: Fn(&RawValue) -> RawRecord + Send + Sync> List<'_, R> {
     }
 
     async fn whole(&self) -> Result<Page, FetchError> {
-        Ok(Page { last: Some(true), ..self.ask(&[]).await? })
+        Ok(Page { last: Some(true), alone: true, ..self.ask(&[]).await? })
     }
 
     async fn ask(&self, query: &[(&str, &str)]) -> Result<Page, FetchError> {
@@ -78,7 +78,7 @@ impl<R: Fn(&RawValue) -> RawRecord + Send + Sync> List<'_, R> {
                 read(body, |answer| {
                     let records: Vec<_> = answer.rows(&[self.name])?.into_iter().map(&self.record).collect();
                     let last = records.is_empty().then_some(true);
-                    Ok(Page { records, total: None, next: None, last })
+                    Ok(Page { records, last, ..Page::default() })
                 })
             })
             .await

@@ -56,7 +56,7 @@ async fn list(
             read(body, |answer| {
                 let records = answer.rows(names)?.into_iter().map(&record).collect();
                 let next = answer.next_cursor()?;
-                Ok(Page { records, total: None, last: Some(next.is_none()), next })
+                Ok(Page { records, last: Some(next.is_none()), next, ..Page::default() })
             })
         })
         .await?;

@@ -245,7 +245,7 @@ impl Zaia {
             let rows = self.list(&path(&["chat-threads"]), &query).await?;
             let before = ids.len();
             ids.extend(rows.iter().filter_map(|row| Peek::of(row).id));
-            if self.pages.is_last(number, rows.len(), PAGE_SIZE) {
+            if self.pages.is_last("chat-threads", number, rows.len(), PAGE_SIZE) {
                 break;
             }
             if ids.len() == before {

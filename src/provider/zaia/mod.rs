@@ -166,9 +166,7 @@ impl Provider for Zaia {
     async fn prepare(&self, pass: &Pass) -> Result<(), FetchError> {
         // Here, not in `plan`: that is asked for more than once in a pass.
         self.threads.renew(pass);
-        if pass.first || pass.full {
-            self.pages.doubt();
-        }
+        self.pages.renew(pass.first || pass.full);
         Ok(())
     }
 
@@ -187,8 +185,8 @@ impl Provider for Zaia {
         };
         let rows = self.list(&request::path(rest), &query).await?;
         let (Ask::Number { number, .. } | Ask::Window { number, .. }) = ask else { return Ok(Page::default()) };
-        let last = Some(self.pages.is_last(*number, rows.len(), limit));
-        Ok(Page { records: records(stream.stream, rows), total: None, next: None, last })
+        let last = Some(self.pages.is_last(stream.stream, *number, rows.len(), limit));
+        Ok(Page { records: records(stream.stream, rows), last, ..Page::default() })
     }
 
     async fn conversation(&self, job: &Job, _page: Option<&str>) -> Result<Fetched, FetchError> {

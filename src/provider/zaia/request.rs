@@ -1,69 +1,110 @@
 //! The questions asked of Zaia, as pure functions: path segments and query parameters.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::provider::{Ask, Facts};
 
 /// The largest page that lists of chats, threads and directories give (documented: 1 to 100).
 pub(super) const PAGE_SIZE: u32 = 100;
 
-/// The rows of a page when `pageSize` has no effect (documented default). No page is smaller than that by the server's
-/// own choice, and what a server chooses is a round number.
+/// The rows of a page when `pageSize` has no effect (documented default). No server has a smaller limit of its own.
 const DEFAULT_PAGE_SIZE: usize = 10;
 
 /// Finds out how many rows a page has at most, whatever is asked for: a server that has its own limit answers a
 /// question for 100 rows with, say, 20, and looks as if that were all.
 ///
-/// The fact `page_size` holds the largest page seen (`57`), or the server's limit once it is proven (`most 20`).
+/// The fact `page_size` holds the size up to which a page that is not full is known to be the last (`57`: a larger one
+/// was seen, or nothing followed it), or the server's limit once it is proven (`most 20`). Passes that read everything
+/// doubt the first such page of every list once more: a limit may have been lowered.
 pub(super) struct PageWatch {
     facts: Arc<Facts>,
-    /// A page as large as the largest seen is doubted once more: a pass that reads everything is under way.
-    doubts: AtomicBool,
+    state: Mutex<Doubt>,
+}
+
+#[derive(Default)]
+struct Doubt {
+    /// A pass that reads everything is under way.
+    everything: bool,
+    /// Lists that were doubted in it.
+    doubted: HashSet<String>,
+    /// A first page that was not full and was doubted: its list, and its rows.
+    short: Option<(String, usize)>,
 }
 
 impl PageWatch {
     const FACT: &str = "page_size";
 
     pub(super) fn new(facts: Arc<Facts>) -> Self {
-        Self { facts, doubts: AtomicBool::new(true) }
+        Self { facts, state: Mutex::default() }
     }
 
-    /// A pass that reads everything begins.
-    pub(super) fn doubt(&self) {
-        self.doubts.store(true, Ordering::Relaxed);
+    /// A pass begins.
+    pub(super) fn renew(&self, everything: bool) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Doubt { everything, ..Doubt::default() };
     }
 
-    /// Whether page `number` of so many rows, where `limit` were asked for, is the last of its list.
-    pub(super) fn is_last(&self, number: u32, rows: usize, limit: u32) -> bool {
-        let fact = self.facts.get(Self::FACT).unwrap_or_default();
-        if let Some(most) = fact.strip_prefix("most ").and_then(|text| text.parse::<usize>().ok()) {
-            if rows <= most {
-                return rows < most.min(limit as usize);
-            }
-            // The server gives more than it did.
+    /// The server's own limit, if it is proven.
+    fn most(&self) -> Option<usize> {
+        self.facts.get(Self::FACT)?.strip_prefix("most ")?.parse().ok()
+    }
+
+    /// Pages of so many rows are believed to be the last when they are not full.
+    fn believed(&self) -> usize {
+        let known = self.facts.get(Self::FACT).and_then(|text| text.parse().ok()).unwrap_or(0);
+        known.max(DEFAULT_PAGE_SIZE - 1)
+    }
+
+    fn believe(&self, rows: usize) {
+        if rows > self.believed() {
             self.facts.set(Self::FACT, rows.to_string());
-            return rows < limit as usize;
         }
-        let largest: usize = fact.parse().unwrap_or(0);
-        if rows > largest {
-            self.facts.set(Self::FACT, rows.to_string());
-        }
-        let by_choice = rows >= DEFAULT_PAGE_SIZE && rows.is_multiple_of(5);
+    }
+
+    /// Whether page `number` of a list, of so many rows where `limit` were asked for, is its last.
+    pub(super) fn is_last(&self, list: &str, number: u32, rows: usize, limit: u32) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = self.most();
         if rows >= limit as usize {
-            false
-        } else if rows < largest || !by_choice {
-            // Only a page that was taken for the last of its list, and was not, is followed by another.
-            if number > 1 && rows > 0 && largest < limit as usize {
-                self.facts.set(Self::FACT, format!("most {largest}"));
+            // A proven limit is proven for larger questions only.
+            if most.is_none_or(|most| rows > most) {
+                self.believe(rows - 1);
             }
-            true
-        } else if number > 1 {
-            self.facts.set(Self::FACT, format!("most {rows}"));
-            false
-        } else {
-            !(rows > largest || self.doubts.swap(false, Ordering::Relaxed))
+            return false;
         }
+        if number > 1 {
+            let short = state.short.as_ref().filter(|(of, _)| of == list).map(|(_, size)| *size);
+            return match short {
+                Some(size) if rows == 0 => {
+                    if number == 2 && most.is_none() {
+                        self.believe(size);
+                    }
+                    true
+                }
+                Some(size) => {
+                    self.facts.set(Self::FACT, format!("most {size}"));
+                    rows < size
+                }
+                None => most.is_none_or(|most| rows < most),
+            };
+        }
+        state.short = None;
+        match most {
+            Some(most) if rows == most => return false,
+            // It gives more now.
+            Some(most) if rows > most => self.facts.set(Self::FACT, (rows - 1).to_string()),
+            _ => {}
+        }
+        let small = rows < DEFAULT_PAGE_SIZE;
+        let believed = small || most.is_some_and(|most| rows < most) || rows <= self.believed();
+        if small || believed && !(state.everything && state.doubted.insert(list.to_owned())) {
+            return true;
+        }
+        state.short = Some((list.to_owned(), rows));
+        if most.is_none() {
+            self.believe(rows - 1);
+        }
+        false
     }
 }
 
@@ -206,39 +247,52 @@ mod tests {
     }
 
     #[test]
-    fn a_round_number_of_rows_is_doubted_until_a_larger_page_was_seen() {
+    fn a_page_that_is_not_full_is_doubted_until_a_larger_one_was_seen_or_nothing_followed() {
         let watch = PageWatch::new(Arc::new(Facts::default()));
-        assert!(!watch.is_last(1, 10, 100));
-        assert!(watch.is_last(2, 0, 100), "that was all");
-        assert!(watch.is_last(1, 9, 100) && watch.is_last(1, 0, 100));
-        assert!(!watch.is_last(1, 10, 100), "once more in a pass that reads everything");
-        assert!(watch.is_last(1, 10, 100) && watch.is_last(1, 10, 100));
-        watch.doubt();
-        assert!(!watch.is_last(1, 10, 100));
-        assert!(watch.is_last(1, 11, 100), "no server chooses eleven");
-        watch.doubt();
-        assert!(watch.is_last(1, 10, 100), "eleven were seen");
-        assert!(!watch.is_last(1, 100, 100));
-        assert!(watch.is_last(1, 50, 100));
+        assert!(watch.is_last("chats", 1, 9, 100) && watch.is_last("chats", 1, 0, 100));
+        assert!(!watch.is_last("chats", 1, 33, 100));
+        assert!(watch.is_last("chats", 1, 32, 100), "a larger one was seen");
+        assert!(!watch.is_last("chats", 1, 33, 100), "that is open still");
+        assert!(watch.is_last("chats", 2, 0, 100), "nothing followed");
+        assert!(watch.is_last("chats", 1, 33, 100) && !watch.is_last("chats", 1, 34, 100));
+        assert!(!watch.is_last("chats", 1, 100, 100) && watch.is_last("chats", 1, 99, 100));
+        assert!(watch.is_last("chats", 3, 50, 100), "behind full pages");
+    }
+
+    #[test]
+    fn passes_that_read_everything_doubt_every_list_once_more() {
+        let watch = PageWatch::new(Arc::new(Facts::default()));
+        assert!(!watch.is_last("chats", 1, 100, 100));
+        watch.renew(true);
+        assert!(!watch.is_last("channels", 1, 25, 100));
+        assert!(watch.is_last("channels", 2, 0, 100));
+        assert!(!watch.is_last("chats", 1, 25, 100), "each list by itself");
+        assert!(!watch.is_last("chats", 2, 25, 100));
+        assert!(watch.is_last("chats", 3, 4, 100));
+        assert_eq!(watch.most(), Some(25), "the limit was lowered");
+        watch.renew(false);
+        assert!(watch.is_last("chats", 1, 24, 100) && !watch.is_last("chats", 1, 25, 100));
     }
 
     #[test]
     fn a_servers_own_limit_is_found_and_kept() {
         let facts = Arc::new(Facts::default());
         let watch = PageWatch::new(Arc::clone(&facts));
-        assert!(!watch.is_last(1, 20, 100));
-        assert!(!watch.is_last(2, 20, 100));
-        assert!(watch.is_last(3, 7, 100));
-        assert_eq!(facts.get("page_size").as_deref(), Some("most 20"));
+        assert!(!watch.is_last("chats", 1, 48, 100));
+        assert!(!watch.is_last("chats", 2, 48, 100));
+        assert!(watch.is_last("chats", 3, 7, 100));
+        assert_eq!(facts.get("page_size").as_deref(), Some("most 48"));
         let watch = PageWatch::new(Arc::clone(&facts));
-        assert!(!watch.is_last(1, 20, 100) && watch.is_last(1, 19, 100));
-        assert!(watch.is_last(1, 5, 10) && !watch.is_last(1, 10, 10), "less was asked for");
-        assert!(watch.is_last(1, 60, 100), "it gives more now");
+        assert!(!watch.is_last("chats", 1, 48, 100) && watch.is_last("chats", 1, 47, 100));
+        assert!(watch.is_last("chats", 1, 5, 10) && !watch.is_last("chats", 1, 10, 10), "less was asked for");
+        assert!(watch.is_last("chats", 2, 3, 100) && !watch.is_last("chats", 2, 48, 100));
+        assert!(!watch.is_last("chats", 1, 60, 100), "it gives more now");
+        assert!(watch.is_last("chats", 2, 0, 100));
         assert_eq!(facts.get("page_size").as_deref(), Some("60"));
         let watch = PageWatch::new(Arc::new(Facts::default()));
-        assert!(!watch.is_last(1, 25, 100));
-        assert!(watch.is_last(2, 3, 100));
-        assert!(!watch.is_last(1, 25, 100), "a page behind one that was not full proves the limit");
+        assert!(!watch.is_last("chats", 1, 25, 100));
+        assert!(watch.is_last("chats", 2, 3, 100));
+        assert!(!watch.is_last("chats", 1, 25, 100), "a page behind one that was not full proves the limit");
     }
 
     #[test]

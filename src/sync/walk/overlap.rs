@@ -16,6 +16,13 @@ use crate::provider::Page;
 /// So many pages that do not join are enough: the list has no order that could be relied on.
 const MOST_RETREATS: u32 = 64;
 
+/// So often in a row the front of the list where a later page was asked for is no chance: rows that came in may have
+/// moved it just so far down once.
+const ALWAYS_THE_FIRST: u32 = 3;
+
+/// So many full pages in a row that bring nothing new are no list that is read: it is one that stands still.
+const MOST_IDLE: u32 = 50;
+
 /// How far a walk of overlapping pages has come.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Overlap {
@@ -27,6 +34,14 @@ pub(super) struct Overlap {
     /// another round.
     #[serde(skip)]
     seen: HashSet<i64>,
+    /// The first row of the list when the round began.
+    #[serde(default)]
+    front: Option<i64>,
+    /// Full pages without anything new, in a row; and those of them that began with the front.
+    #[serde(default)]
+    idle: u32,
+    #[serde(default)]
+    fronts: u32,
 }
 
 /// What an answer means.
@@ -78,6 +93,18 @@ impl Overlap {
             self.retreats += 1;
             self.covered = offset.saturating_sub(u64::from(size) / 2);
             return if self.retreats > MOST_RETREATS { Joint::Unfit } else { Joint::Apart };
+        }
+        if offset == 0 {
+            self.front = rows.first().copied();
+        }
+        let new = rows.iter().any(|row| !self.seen.contains(row));
+        self.idle = if new || count < u64::from(size) { 0 } else { self.idle + 1 };
+        // The front of the list, where a later page was asked for: the server gives as many rows as are asked for, and
+        // always the first ones.
+        let the_front = offset > 0 && !new && rows.first() == self.front.as_ref();
+        self.fronts = if the_front { self.fronts + 1 } else { 0 };
+        if self.fronts >= ALWAYS_THE_FIRST || self.idle >= MOST_IDLE {
+            return Joint::Unfit;
         }
         self.seen.extend(rows);
         let grown = offset + count > self.covered;
@@ -163,6 +190,17 @@ mod tests {
         let mut walk = Overlap::default();
         assert_eq!(walk.take(&page(&[1, 2, 3]), 3, false), Joint::Joined);
         assert_eq!(walk.take(&page(&[4, 5, 6]), 3, false), Joint::Unfit, "3 rows where 2 were asked for");
+    }
+
+    #[test]
+    fn a_server_that_obeys_the_size_and_ignores_the_number_is_noticed() {
+        let rows: Vec<i64> = (0..300).collect();
+        let mut walk = Overlap::default();
+        assert_eq!(walk.take(&answer(&rows, (1, 100)), 100, false), Joint::Joined);
+        for joint in [Joint::Joined, Joint::Joined, Joint::Unfit] {
+            let (_, size) = walk.ask(100);
+            assert_eq!(walk.take(&answer(&rows, (1, size)), 100, false), joint);
+        }
     }
 
     #[test]

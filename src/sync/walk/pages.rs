@@ -24,6 +24,9 @@ pub struct Pages {
     /// Page 2 brought page 1 again: the server sends what it sends, whatever page is asked for.
     #[serde(default)]
     pub(crate) ignored: bool,
+    /// The server refuses to be asked for pages.
+    #[serde(default)]
+    pub(crate) alone: bool,
     round: u32,
     /// The list moved during this round: a row came twice, the total changed, or the reader was away.
     moved: bool,
@@ -52,6 +55,7 @@ impl Default for Pages {
             number: 1,
             done: false,
             ignored: false,
+            alone: false,
             round: 1,
             moved: false,
             total: None,
@@ -117,7 +121,9 @@ impl Pages {
             self.number = number;
             self.read(page, ends);
             if number > 2 && !self.done {
-                (self.number, self.moved) = (1, true);
+                (self.number, self.moved, self.useless) = (1, true, 0);
+                self.in_round.clear();
+                self.page_before.clear();
             }
             return;
         }
@@ -137,6 +143,7 @@ impl Pages {
 
     /// Takes a page. `ends`: it is the last of its round.
     pub(super) fn read(&mut self, page: &Page, ends: bool) {
+        self.alone |= page.alone;
         let rows: Vec<i64> = page.records.iter().map(identity).collect();
         // A round that this process did not begin may have a gap where it was left.
         self.moved |= self.number > 1 && self.in_round.is_empty();
@@ -209,6 +216,18 @@ mod tests {
     fn a_server_that_ignores_the_page_number_is_asked_twice() {
         let (walk, asked) = walk(&[&[1, 2, 3], &[1, 2, 3], &[9]]);
         assert_eq!((asked, walk.ignored, walk.rows()), (2, true, 3));
+    }
+
+    #[test]
+    fn a_list_that_is_always_its_first_rows_is_soon_left() {
+        let rows: Vec<i64> = (0..300).collect();
+        let (mut walk, mut asked) = (Pages::overlapping(), 0);
+        while let Some(Ask::Number { limit, .. }) = walk.ask(100) {
+            walk.take(&page(&rows[..limit as usize]), 100).unwrap();
+            asked += 1;
+            assert!(asked < 10);
+        }
+        assert_eq!((asked, walk.ignored, walk.rows()), (6, true, 100));
     }
 
     #[test]

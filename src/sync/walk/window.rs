@@ -43,6 +43,9 @@ pub struct Windows {
     met: bool,
     /// How often the newest window was split.
     open_splits: u32,
+    /// The first page of the plain list was not full, and yet not taken for all of it.
+    #[serde(default)]
+    plain_short: bool,
     /// The times that the plain list showed. Not saved: after a kill, windows are found by bisecting alone.
     #[serde(skip)]
     times: Vec<i64>,
@@ -68,6 +71,7 @@ impl Windows {
             ended_on_nothing: false,
             met: false,
             open_splits: 0,
+            plain_short: false,
             times: Vec::new(),
         }
     }
@@ -117,13 +121,17 @@ impl Windows {
         self.times.extend(keys(page));
         let first = plain.number() == Some(1);
         let whole = fits(page, limit);
+        let nothing_behind = plain.number() == Some(2) && self.plain_short && page.records.is_empty();
+        if first {
+            self.plain_short = page.records.len() < limit as usize;
+        }
         plain.read(page, whole);
         if plain.number().is_some() {
             return;
         }
         self.plain = None;
         // A list of one page was seen in one look: there is nothing left to prove.
-        let one_look = first && whole;
+        let one_look = first && whole || nothing_behind;
         if !one_look && !self.plain_only {
             self.pending = self.cover(limit);
         }

@@ -218,7 +218,7 @@ async fn a_removed_chat_changes_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_with_its_own_limit_on_pages_is_read_to_the_end() {
-    for page_cap in [10, 20, 50] {
+    for page_cap in [20, 33, 50] {
         let mut data = ZaiaData::new();
         (0..150).for_each(|_| drop(add_long_chat(&mut data, 1)));
         data.quirks.page_cap = page_cap;
@@ -227,6 +227,13 @@ async fn a_server_with_its_own_limit_on_pages_is_read_to_the_end() {
         assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
         let known = home.rows("SELECT value FROM facts WHERE name = 'page_size'");
         assert_eq!(known, [format!("most {page_cap}")]);
+        // A limit that is lowered is found by the next pass that reads everything.
+        sim.world().data.quirks.page_cap = page_cap - 3;
+        (0..5).for_each(|_| drop(add_long_chat(&mut sim.world().data, 1)));
+        home.sync_with(&["--full"]).await;
+        assert_same(&copy_of(&home, "zaia"), &wanted(&sim.world().data.truth()));
+        sim.world().data.quirks.page_cap = page_cap;
+        home.sync_with(&["--full"]).await;
         // More news than a page holds.
         (0..60).for_each(|_| drop(add_long_chat(&mut sim.world().data, 2)));
         home.sync().await;
