@@ -210,7 +210,10 @@ impl Tx<'_> {
             }
             match &state {
                 Some(state) if record.again => self.point_raw(state, self.made)?,
-                Some(state) => self.keep_raw(record, state)?,
+                Some(state) => {
+                    self.leave_old_place(&record.stream, state)?;
+                    self.keep_raw(record, state)?;
+                }
                 None => {}
             }
             self.resolve_letters(record)?;

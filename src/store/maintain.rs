@@ -17,6 +17,9 @@ const ROWS: i64 = 2_000;
 /// Free pages given back in one slice: 4 MiB.
 const PAGES: i64 = 1_000;
 
+/// Runs that found nothing are kept for so long: a source that is asked every two seconds makes 43,200 of them a day.
+const QUIET_RUNS_KEPT_MS: i64 = 30 * 24 * 3_600_000;
+
 /// How long cutting the log short may wait for readers.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -46,6 +49,8 @@ pub struct Maintained {
     pub messages_erased: u64,
     /// Raw records that were dropped.
     pub raw_dropped: u64,
+    /// Records of runs that found nothing, a month ago or earlier.
+    pub runs_dropped: u64,
     /// Pages that went back to the disk.
     pub pages_freed: u64,
     /// Whether the write-ahead log is empty now; a reader in the way is no failure.
@@ -80,6 +85,15 @@ impl Store {
                 done.raw_dropped += slice.rows;
             }
         }
+        let quiet_before_ms = asked.now_ms.saturating_sub(QUIET_RUNS_KEPT_MS);
+        loop {
+            let work = move |conn: &mut Connection| quiet_runs(conn, quiet_before_ms);
+            let dropped = self.on_writer("dropping old runs that found nothing", work).await?;
+            done.runs_dropped += dropped;
+            if dropped == 0 {
+                break;
+            }
+        }
         self.on_writer("looking at indexes", |conn| {
             // The limit keeps it from reading whole indexes.
             conn.execute_batch("PRAGMA analysis_limit = 400; PRAGMA optimize")
@@ -111,6 +125,19 @@ fn note_retention(conn: &Connection, before_ms: Option<i64>) -> rusqlite::Result
         [before_ms],
     )
     .map(|_| ())
+}
+
+/// Drops a slice of the runs that found nothing and ended well, but for the newest of each source.
+fn quiet_runs(conn: &Connection, before_ms: i64) -> rusqlite::Result<u64> {
+    let dropped = conn.execute(
+        "DELETE FROM sync_runs WHERE id IN (
+           SELECT id FROM sync_runs AS r
+           WHERE mode = 'incremental' AND status = 'ok' AND inserted + updated + deleted + dead = 0
+             AND started_at_ms < ?1 AND id < (SELECT max(id) FROM sync_runs AS n WHERE n.source_id = r.source_id AND n.status = 'ok')
+           LIMIT ?2)",
+        params![before_ms, ROWS],
+    )?;
+    Ok(u64::try_from(dropped).unwrap_or(0))
 }
 
 /// The last row id of the next slice of a table.
@@ -228,5 +255,39 @@ mod tests {
         assert_eq!(count("SELECT count(*) FROM messages WHERE length(body_text) = 9000"), 200);
         assert_eq!(count("SELECT count(*) FROM messages WHERE erased_at_ms = 10000000 AND body_text = ''"), 500);
         assert_eq!(count("SELECT count(*) FROM raw_records WHERE hash IS NULL"), 0);
+    }
+
+    #[tokio::test]
+    async fn old_runs_that_found_nothing_go_and_all_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_writer, store) = {
+            let (store, writer) = Store::open(&folder.path().join("t.db"), "a test", 1).unwrap();
+            (writer, store)
+        };
+        store.source("s", ProviderKind::Zaia, "http://127.0.0.1/", None).await.unwrap();
+        const DAY: i64 = 24 * 3_600_000;
+        let runs = |conn: &mut Connection| {
+            conn.execute_batch(
+                "WITH n (day) AS (SELECT 1 UNION ALL SELECT day + 1 FROM n WHERE day < 60)
+                 INSERT INTO sync_runs (source_id, mode, status, started_at_ms) SELECT 1, 'incremental', 'ok', day * 86400000 FROM n;
+                 UPDATE sync_runs SET inserted = 1 WHERE id = 3; UPDATE sync_runs SET status = 'failed' WHERE id = 4;
+                 UPDATE sync_runs SET mode = 'sweep' WHERE id = 5",
+            )
+        };
+        store.on_writer("making runs", runs).await.unwrap();
+        let done = store.maintain(Maintain::at(60 * DAY, None, None)).await.unwrap();
+        assert_eq!(done.runs_dropped, 26);
+        // A source that rests keeps the run by which it is judged.
+        let later = store.maintain(Maintain::at(600 * DAY, None, None)).await.unwrap();
+        assert_eq!(later.runs_dropped, 30);
+        let reader = open_reader(store.path()).unwrap();
+        let left: Vec<i64> = reader
+            .prepare("SELECT id FROM sync_runs ORDER BY id")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(left, [3, 4, 5, 60]);
     }
 }

@@ -92,6 +92,29 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A record that makes another row than it did has moved: a message of a Brilliant Directories site that stands in
+    /// another thread now, or a thread that was given another token. The provider has one of it, so the row that it made
+    /// before is no longer there.
+    pub(super) fn leave_old_place(&mut self, stream: &str, state: &RawState) -> rusqlite::Result<()> {
+        let (Some(raw), Some(now)) = (state.id, self.made) else { return Ok(()) };
+        let before: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT row_id FROM raw_records WHERE id = ?1 AND row_id <> ?2")?
+            .query_row([raw, now], |row| row.get(0))
+            .optional()?;
+        let Some(before) = before else { return Ok(()) };
+        // One record of SiteGPT makes a question and an answer: both stay where they are.
+        let elsewhere: bool = stream != "messages"
+            || self
+                .conn
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM messages AS a JOIN messages AS b ON b.id = ?2
+                     WHERE a.id = ?1 AND a.conversation_id <> b.conversation_id)",
+                )?
+                .query_row([before, now], |row| row.get(0))?;
+        if elsewhere { self.delete_row(stream, before) } else { Ok(()) }
+    }
+
     /// Notes which row a stored raw record makes: a row that was made anew has another id.
     pub(super) fn point_raw(&self, state: &RawState, row_id: Option<i64>) -> rusqlite::Result<()> {
         if let (Some(id), Some(row_id)) = (state.id, row_id) {

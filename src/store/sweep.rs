@@ -105,7 +105,7 @@ impl Tx<'_> {
         self.begin_sweep(stream)
     }
 
-    fn delete_row(&mut self, stream: &str, row_id: i64) -> rusqlite::Result<()> {
+    pub(super) fn delete_row(&mut self, stream: &str, row_id: i64) -> rusqlite::Result<()> {
         let rev = self.next_rev();
         let messages = stream == "messages";
         let sql = if messages {

@@ -344,7 +344,10 @@ fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mp
     let mut cap = WalCap::new(connection);
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
-            Order::Do(task) => task(place.still_holds().map(|()| &mut *connection)),
+            Order::Do(task) => {
+                task(place.still_holds().map(|()| &mut *connection));
+                cap.after_commit(connection, Instant::now());
+            }
             Order::Commit(batch, answer, span) => {
                 let mut records = batch.records.len();
                 let mut waiting = vec![(batch, answer, span)];

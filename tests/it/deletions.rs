@@ -92,6 +92,34 @@ async fn a_directory_whose_filters_do_nothing_is_told_by_its_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_moves_elsewhere_is_left_in_one_place() {
+    let sim = BdSim::start(demo::large_bd(1, 120, NOW_MS)).await.unwrap();
+    let home = Home::new(&bd_source("bd", &sim));
+    home.sync().await;
+    {
+        let data = &mut sim.world().data;
+        // A message stands in another thread now; and a thread has another token, which its messages follow.
+        let [first, second] = [3, 5].map(|at| data.threads[at].token.clone());
+        let moved = data.messages.iter().find(|message| message.thread_token == first).unwrap().id;
+        data.change_message(moved, |message| message.thread_token = second.clone());
+        let old = data.threads[7].token.clone();
+        let new = "0123456789abcdef0123456789abcdef".to_owned();
+        data.threads[7].token.clone_from(&new);
+        let of_it: Vec<u64> =
+            data.messages.iter().filter(|message| message.thread_token == old).map(|m| m.id).collect();
+        of_it.into_iter().for_each(|id| data.change_message(id, |message| message.thread_token.clone_from(&new)));
+    }
+    home.sync_with(&["--full"]).await;
+    let double = "SELECT count(*) FROM (SELECT 1 FROM v_messages GROUP BY message_external_id HAVING count(*) > 1)";
+    assert_eq!(home.number(double), 0);
+    assert_eq!(home.number("SELECT count(*) FROM v_messages"), 120);
+    let live =
+        i64::try_from(sim.world().data.threads.iter().filter(|thread| thread.deleted_ms.is_none()).count()).unwrap();
+    assert_eq!(home.number("SELECT count(*) FROM conversations WHERE deleted_at_ms IS NULL"), live);
+    assert_eq!(home.run(&["verify"]).await.code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reading_that_fails_proves_no_absence() {
     let sim = BdSim::start(demo::large_bd(1, 450, NOW_MS)).await.unwrap();
     let home = Home::new(&bd_source("bd", &sim));
