@@ -75,6 +75,13 @@ impl Store {
                 after = slice.up_to;
                 done.messages_erased += slice.rows;
             }
+            let mut after = 0;
+            loop {
+                let work = move |conn: &mut Connection| quoting_raw(conn, after);
+                let Some(slice) = self.on_writer("dropping records that quote old texts", work).await? else { break };
+                after = slice.up_to;
+                done.raw_dropped += slice.rows;
+            }
         }
         if let Some(before_ms) = asked.raw_before_ms {
             let mut after = 0;
@@ -174,6 +181,21 @@ fn old_raw(conn: &mut Connection, after: i64, before_ms: i64) -> rusqlite::Resul
     Ok(Some(Slice { up_to, rows: u64::try_from(rows).unwrap_or(0) }))
 }
 
+/// Records of lists, and of conversations themselves, that may quote messages whose text is gone: a chat's last message,
+/// say. What they told of the conversation stands in its row.
+fn quoting_raw(conn: &mut Connection, after: i64) -> rusqlite::Result<Option<Slice>> {
+    let Some(up_to) = end_of_slice(conn, "raw_records", after)? else { return Ok(None) };
+    let rows = erased(conn, |conn| {
+        conn.execute(
+            "UPDATE raw_records SET codec = 'json', body = x'' WHERE id > ?1 AND id <= ?2 AND stream <> 'messages'
+             AND body <> x'' AND EXISTS (SELECT 1 FROM messages AS m
+               WHERE m.conversation_id = raw_records.row_id AND m.erased_at_ms IS NOT NULL)",
+            params![after, up_to],
+        )
+    })?;
+    Ok(Some(Slice { up_to, rows: u64::try_from(rows).unwrap_or(0) }))
+}
+
 /// A transaction that overwrites what it deletes.
 fn erased<T>(conn: &mut Connection, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     conn.execute_batch("PRAGMA secure_delete = ON")?;
@@ -183,7 +205,7 @@ fn erased<T>(conn: &mut Connection, work: impl FnOnce(&Connection) -> rusqlite::
         transaction.commit()?;
         Ok(done)
     });
-    conn.execute_batch("PRAGMA secure_delete = OFF")?;
+    conn.execute_batch("PRAGMA secure_delete = FAST")?;
     outcome
 }
 

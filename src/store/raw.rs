@@ -55,7 +55,8 @@ impl Tx<'_> {
         if private && row_id.is_none() {
             return Ok(());
         }
-        let (codec, body) = match (private, self.shroud.old) {
+        let old = self.shroud.old || self.lost_texts(&record.stream)?;
+        let (codec, body) = match (private, old) {
             (true, _) => FORGOTTEN,
             (false, true) => DROPPED,
             (false, false) => compress(raw.json.get()),
@@ -90,6 +91,20 @@ impl Tx<'_> {
                 ])?,
         };
         Ok(())
+    }
+
+    /// Whether the record under way is a list's or a conversation's own, and texts of that conversation became too old to
+    /// be kept: such records quote its last messages.
+    fn lost_texts(&self, stream: &str) -> rusqlite::Result<bool> {
+        let Some(conversation) = self.made.filter(|_| stream != "messages") else { return Ok(false) };
+        if self.shroud.messages_before_ms.is_none() {
+            return Ok(false);
+        }
+        self.conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1 AND erased_at_ms IS NOT NULL)",
+            )?
+            .query_row([conversation], |row| row.get(0))
     }
 
     /// A record that makes another row than it did has moved: a message of a Brilliant Directories site that stands in

@@ -37,7 +37,7 @@ pub(super) struct Shroud {
     /// Makes pseudonyms; only there if somebody of this source was forgotten.
     key: Option<hmac::Key>,
     /// Messages sent before this are kept without text.
-    messages_before_ms: Option<i64>,
+    pub(super) messages_before_ms: Option<i64>,
     /// Participants met by their pseudonym.
     met: HashSet<i64>,
     /// The record under way speaks of somebody forgotten.
