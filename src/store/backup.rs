@@ -5,7 +5,7 @@
 //! it is whole, sound and on the disk.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -37,7 +37,7 @@ pub struct Backup {
 pub fn backup(store: &Path, folder: &Path, keep: usize, now_ms: i64) -> Result<Backup, StoreError> {
     let (connection, schema) = open::open_as_it_is(store)?;
     if !folder.is_dir() {
-        let made = std::fs::create_dir_all(folder);
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| not_kept(folder, error.to_string()))?;
     }
     let path = copy(&connection, store, folder, "", schema, now_ms)?;

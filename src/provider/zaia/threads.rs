@@ -16,7 +16,7 @@ use crate::model::Hasher;
 use crate::provider::{Facts, Pass};
 
 /// Chats probed in one pass though nothing about them looks amiss.
-const PROBES_PER_PASS: u32 = 10;
+const PROBES_PER_PASS: u32 = 5;
 /// Probes of one pass that may fail before they are left alone.
 const FAILURES_PER_PASS: u32 = 3;
 
@@ -185,7 +185,7 @@ mod tests {
         let watch = ThreadWatch::new(Arc::new(Facts::default()));
         assert!(!watch.worth_probing("c", 1, false));
         let asked = (0..30).filter(|_| watch.worth_probing("c", 2, false)).count();
-        assert_eq!(asked, 10);
+        assert_eq!(asked, 5);
         assert!(watch.worth_probing("c", 0, true));
         watch.renew(&Pass { first: false, full: false, ranged: false });
         assert!(watch.worth_probing("c", 2, false), "a new pass, a new budget");
@@ -218,7 +218,7 @@ mod tests {
             watch.renew(&Pass { first: true, full: false, ranged: false });
             (0..chats).filter(|_| watch.worth_probing("c", 2, false)).count()
         };
-        assert_eq!([probed(7), probed(30), probed(30)], [7, 3, 0]);
+        assert_eq!([probed(3), probed(30), probed(30)], [3, 2, 0]);
     }
 
     #[test]
