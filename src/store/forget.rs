@@ -45,6 +45,19 @@ pub struct Forgot {
     pub scrubbed: bool,
 }
 
+impl Forgot {
+    /// Nobody, and nothing that was kept of anybody like that: a letter or a record may name somebody of whom there is
+    /// no participant.
+    #[must_use]
+    pub fn found_nothing(&self) -> bool {
+        self.participants.is_empty()
+            && self.conversations == 0
+            && self.raw_records == 0
+            && self.dead_letters == 0
+            && self.traces == 0
+    }
+}
+
 impl Store {
     /// Erases a person and everything that is theirs, and rewrites the file without it.
     ///
@@ -76,7 +89,8 @@ fn erase_person(conn: &mut Connection, asked: &Forget) -> rusqlite::Result<(Forg
             transaction.commit()?;
         }
         failpoint!("forget.committed");
-        Ok((done, before && !asked.dry_run))
+        let rewrite = (before || !done.found_nothing()) && !asked.dry_run;
+        Ok((done, rewrite))
     });
     conn.execute_batch("PRAGMA secure_delete = OFF")?;
     outcome
@@ -107,7 +121,8 @@ fn in_transaction(conn: &Connection, asked: &Forget) -> rusqlite::Result<Forgot>
     for source_id in &sources {
         theirs.anonymous(conn, *source_id, &marks)?;
     }
-    if people.is_empty() && theirs.conversations.is_empty() {
+    // What is no address is looked for in nothing else: it might stand anywhere.
+    if people.is_empty() && theirs.conversations.is_empty() && !marks.has_usable_address() {
         return Ok(done);
     }
     let marks = marks.with_conversations(conn, &theirs.conversations)?;
