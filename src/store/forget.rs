@@ -260,10 +260,12 @@ fn letters(conn: &Connection, source_id: i64, marks: &Marks, theirs: &Theirs) ->
                    WHERE m.id = ?1";
         of_messages.extend(ids(conn, sql, *id)?);
     }
-    let sql = "SELECT id, 'json', CAST(coalesce(body, '') AS BLOB), NULL, external_id, parent FROM dead_letters
-               WHERE source_id = ?1";
-    person::each_record(conn, sql, source_id, |record| {
-        if marks.name(&record) {
+    let within = threads(conn, theirs)?;
+    person::each_record(conn, person::LETTERS, source_id, |record| {
+        // Their own id may be too short to be looked for: what stands in a conversation with them is theirs too.
+        let with_them = record.parent.as_ref().is_some_and(|parent| within.contains(parent))
+            || record.words.iter().any(|word| person::is_telling(word) && within.contains(word));
+        if with_them || marks.name(&record) || marks.stand_among(&record.words) {
             of_messages.insert(record.id);
         }
         Ok(())
@@ -272,6 +274,19 @@ fn letters(conn: &Connection, source_id: i64, marks: &Marks, theirs: &Theirs) ->
         conn.prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?.execute([id])?;
     }
     Ok(u64::try_from(of_messages.len()).unwrap_or(0))
+}
+
+/// The ids of conversations that are theirs, or in which they answered.
+fn threads(conn: &Connection, theirs: &Theirs) -> rusqlite::Result<HashSet<String>> {
+    let mut found = HashSet::new();
+    for id in theirs.named_in.iter().chain(&theirs.conversations) {
+        let external_id: String = conn
+            .prepare_cached("SELECT external_id FROM conversations WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        found.extend(external_id.rsplit('/').next().filter(|own| person::is_telling(own)).map(str::to_owned));
+        found.insert(external_id);
+    }
+    Ok(found)
 }
 
 /// What else names them: names of channels and of people, errors of runs and letters, cursors, facts.

@@ -129,6 +129,11 @@ fn pseudonym_of(conn: &Connection, source: &str, external_id: &str) -> rusqlite:
     }
 }
 
+/// Whether an id is long enough to be looked for among values.
+pub(super) fn is_telling(id: &str) -> bool {
+    id.len() >= SHORTEST_ID
+}
+
 /// Every dead letter of a source, as [`each_record`] reads records.
 pub(super) const LETTERS: &str = "SELECT id, 'json', CAST(coalesce(body, '') AS BLOB), NULL, external_id, parent
     FROM dead_letters WHERE source_id = ?1";
