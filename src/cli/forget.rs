@@ -57,7 +57,7 @@ struct Report {
 
 impl Report {
     fn found_nobody(&self) -> bool {
-        self.forgot.participants.is_empty() && self.forgot.conversations == 0
+        self.forgot.found_nothing()
     }
 }
 

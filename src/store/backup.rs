@@ -49,7 +49,10 @@ pub fn backup(store: &Path, folder: &Path, keep: usize, now_ms: i64) -> Result<B
     let (conversations, messages) = (count("conversations")?, count("messages")?);
     let size_bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
     let mut removed = Vec::new();
-    for old in scheduled(store, folder).into_iter().filter(|old| *old != path).skip(keep.saturating_sub(1)) {
+    // What bears a later time than this one was made while the clock was wrong, and counts for nothing: by its name it
+    // would stay the newest for as long, and every true copy would go.
+    let earlier = scheduled(store, folder).into_iter().filter(|old| *old < path);
+    for old in earlier.skip(keep.saturating_sub(1)) {
         match std::fs::remove_file(&old) {
             Ok(()) => removed.push(old),
             Err(error) => tracing::warn!(backup = %old.display(), %error, "an old backup could not be removed"),
@@ -72,7 +75,7 @@ pub(super) fn before_upgrade(
     let (_, schema) = schema::marks(connection)?;
     let label = format!("before-schema-{target}-");
     let path = copy(connection, store, folder, &label, schema, now_ms)?;
-    for old in named(store, folder, &label).into_iter().filter(|old| *old != path).skip(KEPT_BEFORE_UPGRADE - 1) {
+    for old in named(store, folder, &label).into_iter().filter(|old| *old < path).skip(KEPT_BEFORE_UPGRADE - 1) {
         if let Err(error) = std::fs::remove_file(&old) {
             tracing::warn!(backup = %old.display(), %error, "an old backup could not be removed");
         }
@@ -90,10 +93,12 @@ pub fn copies(store: &Path, folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The copies of this store in these folders that still hold somebody, or that cannot be read and so may.
+/// The copies of this store in these folders that still hold somebody, or that cannot be read and so may. Those that a
+/// killed process left unfinished are among them.
 #[must_use]
 pub fn holding(store: &Path, folders: &[&Path], who: &Who) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = folders.iter().flat_map(|folder| copies(store, folder)).collect();
+    let whole = folders.iter().flat_map(|folder| copies(store, folder));
+    let mut found: Vec<PathBuf> = whole.chain(folders.iter().flat_map(|folder| parts(store, folder))).collect();
     found.sort_unstable();
     found.dedup();
     let holds = |path: &PathBuf| {
@@ -129,6 +134,22 @@ fn named(store: &Path, folder: &Path, label: &str) -> Vec<PathBuf> {
     let mut names: Vec<String> = names.filter(|name| is_ours(name)).collect();
     names.sort_unstable_by(|a, b| b.cmp(a));
     names.into_iter().map(|name| folder.join(name)).collect()
+}
+
+/// Unfinished copies of a store of this name, and what SQLite leaves beside them.
+fn parts(store: &Path, folder: &Path) -> Vec<PathBuf> {
+    let prefix = format!(".{}-", stem(store));
+    let is_ours = |name: &str| {
+        let name = name.strip_suffix("-journal").unwrap_or(name);
+        let name = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".db.part"));
+        name.is_some_and(|name| {
+            let (label, time) = name.rsplit_once('-').map_or(("", name), |(label, time)| (label, time));
+            (label.is_empty() || label.starts_with("before-schema-")) && is_stamp(time)
+        })
+    };
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| is_ours(name)).map(|name| folder.join(name)).collect()
 }
 
 /// `20260302T120000.000Z`: sorts as it runs, and no file system minds it.

@@ -45,6 +45,19 @@ pub struct Forgot {
     pub scrubbed: bool,
 }
 
+impl Forgot {
+    /// Nobody, and nothing that was kept of anybody like that: a letter or a record may name somebody of whom there is
+    /// no participant.
+    #[must_use]
+    pub fn found_nothing(&self) -> bool {
+        self.participants.is_empty()
+            && self.conversations == 0
+            && self.raw_records == 0
+            && self.dead_letters == 0
+            && self.traces == 0
+    }
+}
+
 impl Store {
     /// Erases a person and everything that is theirs, and rewrites the file without it.
     ///
@@ -76,7 +89,8 @@ fn erase_person(conn: &mut Connection, asked: &Forget) -> rusqlite::Result<(Forg
             transaction.commit()?;
         }
         failpoint!("forget.committed");
-        Ok((done, before && !asked.dry_run))
+        let rewrite = (before || !done.found_nothing()) && !asked.dry_run;
+        Ok((done, rewrite))
     });
     conn.execute_batch("PRAGMA secure_delete = OFF")?;
     outcome
@@ -107,7 +121,8 @@ fn in_transaction(conn: &Connection, asked: &Forget) -> rusqlite::Result<Forgot>
     for source_id in &sources {
         theirs.anonymous(conn, *source_id, &marks)?;
     }
-    if people.is_empty() && theirs.conversations.is_empty() {
+    // What is no address is looked for in nothing else: it might stand anywhere.
+    if people.is_empty() && theirs.conversations.is_empty() && !marks.has_usable_address() {
         return Ok(done);
     }
     let marks = marks.with_conversations(conn, &theirs.conversations)?;
@@ -245,10 +260,12 @@ fn letters(conn: &Connection, source_id: i64, marks: &Marks, theirs: &Theirs) ->
                    WHERE m.id = ?1";
         of_messages.extend(ids(conn, sql, *id)?);
     }
-    let sql = "SELECT id, 'json', CAST(coalesce(body, '') AS BLOB), NULL, external_id, parent FROM dead_letters
-               WHERE source_id = ?1";
-    person::each_record(conn, sql, source_id, |record| {
-        if marks.name(&record) {
+    let within = threads(conn, theirs)?;
+    person::each_record(conn, person::LETTERS, source_id, |record| {
+        // Their own id may be too short to be looked for: what stands in a conversation with them is theirs too.
+        let with_them = record.parent.as_ref().is_some_and(|parent| within.contains(parent))
+            || record.words.iter().any(|word| person::is_telling(word) && within.contains(word));
+        if with_them || marks.name(&record) || marks.stand_among(&record.words) {
             of_messages.insert(record.id);
         }
         Ok(())
@@ -257,6 +274,19 @@ fn letters(conn: &Connection, source_id: i64, marks: &Marks, theirs: &Theirs) ->
         conn.prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?.execute([id])?;
     }
     Ok(u64::try_from(of_messages.len()).unwrap_or(0))
+}
+
+/// The ids of conversations that are theirs, or in which they answered.
+fn threads(conn: &Connection, theirs: &Theirs) -> rusqlite::Result<HashSet<String>> {
+    let mut found = HashSet::new();
+    for id in theirs.named_in.iter().chain(&theirs.conversations) {
+        let external_id: String = conn
+            .prepare_cached("SELECT external_id FROM conversations WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))?;
+        found.extend(external_id.rsplit('/').next().filter(|own| person::is_telling(own)).map(str::to_owned));
+        found.insert(external_id);
+    }
+    Ok(found)
 }
 
 /// What else names them: names of channels and of people, errors of runs and letters, cursors, facts.

@@ -12,8 +12,12 @@ impl Tx<'_> {
     pub(super) fn dead_letter(&mut self, record: &Record, reject: &Reject) -> rusqlite::Result<()> {
         self.counts.dead += 1;
         let raw = &record.raw;
-        let hash = Hasher::of_bytes(raw.json.get().as_bytes());
         let private = self.names_forgotten(record)?;
+        // Of somebody forgotten not even what was computed from the record stays, except under the store's key, and
+        // of what was wrong only where it was: a reason may quote what it found.
+        let hash = Hasher::of_bytes(raw.json.get().as_bytes());
+        let hash = self.keyed_hash(hash).filter(|_| private).unwrap_or(hash);
+        let error = if private { format!("{}: withheld", reject.path) } else { reject.to_string() };
         let body = (!private).then(|| raw.json.get());
         let parent = raw.parent.as_ref().filter(|_| !private);
         let external_id = match &raw.id {
@@ -51,7 +55,7 @@ impl Tx<'_> {
                 parent,
                 raw.seq,
                 reject.stage.as_str(),
-                reject.to_string(),
+                error,
                 body,
                 hash,
                 self.now_ms

@@ -94,9 +94,14 @@ pub(super) fn holds(conn: &Connection, who: &Who) -> rusqlite::Result<bool> {
     let mut found = false;
     if marks.has_address() {
         for source_id in conn.prepare("SELECT id FROM sources")?.query_map([], |row| row.get(0))? {
+            let source_id = source_id?;
+            each_record(conn, LETTERS, source_id, |letter| {
+                found |= marks.stand_among(&letter.words);
+                Ok(())
+            })?;
             let sql = "SELECT id, codec, body, row_id, external_id, parent FROM raw_records
                        WHERE source_id = ?1 AND stream <> 'messages'";
-            each_record(conn, sql, source_id?, |record| {
+            each_record(conn, sql, source_id, |record| {
                 found |= marks.address_in(&record.words);
                 Ok(())
             })?;
@@ -123,6 +128,15 @@ fn pseudonym_of(conn: &Connection, source: &str, external_id: &str) -> rusqlite:
         Err(error) => Err(error),
     }
 }
+
+/// Whether an id is long enough to be looked for among values.
+pub(super) fn is_telling(id: &str) -> bool {
+    id.len() >= SHORTEST_ID
+}
+
+/// Every dead letter of a source, as [`each_record`] reads records.
+pub(super) const LETTERS: &str = "SELECT id, 'json', CAST(coalesce(body, '') AS BLOB), NULL, external_id, parent
+    FROM dead_letters WHERE source_id = ?1";
 
 /// A stored record, and every text and number in it.
 pub(super) struct Kept {
@@ -208,6 +222,17 @@ impl Marks {
 
     pub(super) fn has_address(&self) -> bool {
         !self.emails.is_empty() || !self.phones.is_empty()
+    }
+
+    /// Whether there is an address that is one by its shape.
+    pub(super) fn has_usable_address(&self) -> bool {
+        self.emails.iter().any(|email| same_email(email, email))
+            || self.phones.iter().any(|phone| same_phone(phone, phone))
+    }
+
+    /// Whether their name or address is among a record's values, or stands inside one of them.
+    pub(super) fn stand_among(&self, words: &HashSet<String>) -> bool {
+        self.address_in(words) || words.iter().any(|word| self.stands_in(word))
     }
 
     /// Whether one of their addresses stands among a record's values.

@@ -230,6 +230,27 @@ async fn a_record_that_makes_no_row_is_kept_once_and_settled_when_it_does() {
 }
 
 #[tokio::test]
+async fn a_letter_of_somebody_forgotten_tells_nothing_of_what_it_said() {
+    let bench = Bench::new().await;
+    bench.commit(vec![said(message("1", "somebody", "hello"))]).await;
+    let who = Who::Id { source: "s".to_owned(), external_id: "somebody".to_owned() };
+    bench.store.forget(Forget { who, suppress: false, dry_run: false, now_ms: 2000 }).await.unwrap();
+    let json = r#"{"author":"somebody","at":"birch"}"#;
+    let bad = || Record {
+        stream: "messages".into(),
+        raw: raw("9", json),
+        outcome: Err(Reject::normalise("$.at", "'birch' is not a time")),
+        again: false,
+    };
+    assert_eq!(bench.commit(vec![bad()]).await.dead, 1);
+    assert_eq!(bench.commit(vec![bad()]).await.dead, 1);
+    let kept = "SELECT count(*) || ' ' || count(body) || ' ' || min(stage) || ' ' || min(error) FROM dead_letters";
+    assert_eq!(bench.text(kept), "1 0 normalise $.at: withheld");
+    let plain = crate::model::Hasher::of_bytes(json.as_bytes());
+    assert_ne!(bench.text("SELECT body_hash FROM dead_letters"), plain.to_string());
+}
+
+#[tokio::test]
 async fn rows_and_cursor_stand_or_fall_together() {
     let bench = Bench::new().await;
     let mut broken = bench.batch(vec![said(message("1", "o", "a"))]);

@@ -141,6 +141,25 @@ async fn backups_are_private_named_by_time_and_thinned_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_bears_a_later_time_takes_no_place() {
+    let mut data = BdData::new();
+    let ana = data.add_user("Ana", "Example");
+    data.add_thread(&ana, "", NOW_MS);
+    let sim = BdSim::start(data).await.unwrap();
+    let home = Home::new(&bd_source("s", &sim));
+    home.sync().await;
+    let args = ["backup", "--keep", "2", "--json"];
+    let backup = async || home.folder.path().join(home.run(&args).await.json()["path"].as_str().unwrap());
+    let oldest = backup().await;
+    // Made while the clock was years ahead.
+    for year in ["2998", "2999"] {
+        std::fs::copy(&oldest, oldest.with_file_name(format!("chatloom-{year}0101T000000.000Z.db"))).unwrap();
+    }
+    let (second, third) = (backup().await, backup().await);
+    assert!(second.exists() && third.exists() && !oldest.exists(), "{:?}", files(&home, "backups"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_cannot_be_made_leaves_nothing() {
     let case = bd(large_bd(3, 600, NOW_MS)).await.0;
     blocking(move || {

@@ -12,6 +12,7 @@ mod drift_moves;
 mod drift_walks;
 mod failures;
 mod forget;
+mod forget_letters;
 mod harness;
 mod identity;
 mod imports;
