@@ -98,6 +98,20 @@ const KINDS: &str =
     "SELECT group_concat(author_kind, ' ') FROM (SELECT author_kind FROM messages ORDER BY external_id)";
 
 #[tokio::test]
+async fn a_writer_that_is_dropped_before_its_stores_does_not_wait_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let (store, writer) = Store::open(&path, "a test", 1).unwrap();
+    let other = store.clone();
+    drop(writer);
+    let refused = other.source("s", ProviderKind::Zaia, "http://127.0.0.1/", None).await;
+    assert!(matches!(refused, Err(StoreError::Gone)), "{refused:?}");
+    // The lock is free as well.
+    let (_again, writer) = Store::open(&path, "a test", 1).unwrap();
+    writer.close().await;
+}
+
+#[tokio::test]
 async fn authors_are_known_by_their_role_whenever_the_thread_comes() {
     let bench = Bench::new().await;
     bench.commit(vec![said(message("1", "o", "a")), said(message("2", "r", "b")), said(message("3", "x", "c"))]).await;

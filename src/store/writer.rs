@@ -37,6 +37,8 @@ enum Order {
     /// With the span of whoever asks: what is told while it is stored is told of their run.
     Commit(Box<Batch>, Answer, Span),
     Do(Task),
+    /// What was sent before is still done; nothing after it.
+    End,
 }
 
 /// The store, as those who sync see it. Clones share the one writing thread.
@@ -46,18 +48,31 @@ pub struct Store {
     path: Arc<PathBuf>,
 }
 
-/// Waits for the writing thread to end, after the last [`Store`] is dropped.
+/// The writing thread's end. Dropped, it tells the thread to end after what it was sent so far, and waits for that:
+/// whatever [`Store`]s are left are told [`StoreError::Gone`] from then on. So no order of dropping waits for ever.
 #[derive(Debug)]
 pub struct WriterThread {
     thread: Option<std::thread::JoinHandle<()>>,
+    orders: mpsc::WeakSender<Order>,
     _lock: StoreLock,
+}
+
+impl WriterThread {
+    /// Ends the writing thread without holding up others: its last checkpoint may take a moment.
+    pub async fn close(self) {
+        drop(tokio::task::spawn_blocking(move || drop(self)).await);
+    }
 }
 
 impl Drop for WriterThread {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        if let Some(orders) = self.orders.upgrade() {
+            // The queue may be full, and whoever drops this may stand in a runtime, where blocking is refused.
+            let told = std::thread::spawn(move || orders.blocking_send(Order::End));
+            drop(told.join());
+        }
+        if thread.join().is_err() {
             tracing::error!("the store's writer ended badly; nothing half-written was kept");
         }
     }
@@ -94,7 +109,8 @@ impl Store {
                 }
             })
             .map_err(|error| StoreError::Unopenable { path: path.to_owned(), cause: error.to_string() })?;
-        Ok((Self { orders, path: Arc::new(path.to_owned()) }, WriterThread { thread: Some(thread), _lock: lock }))
+        let writer = WriterThread { thread: Some(thread), orders: orders.downgrade(), _lock: lock };
+        Ok((Self { orders, path: Arc::new(path.to_owned()) }, writer))
     }
 
     /// Where the file is.
@@ -344,6 +360,7 @@ fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mp
     let mut cap = WalCap::new(connection);
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
+            Order::End => return,
             Order::Do(task) => task(place.still_holds().map(|()| &mut *connection)),
             Order::Commit(batch, answer, span) => {
                 let mut records = batch.records.len();

@@ -369,7 +369,7 @@ impl Supervisor {
 
     /// Waits for the page in flight, closes the store, and says whether all of that came to its end.
     async fn end(self, beating: JoinHandle<()>, served: Option<Served>, writer: WriterThread) -> Ending {
-        let Self { slots, leaving, keeper, store, notifier, .. } = self;
+        let Self { slots, leaving, keeper, notifier, .. } = self;
         let mut tasks: Vec<JoinHandle<()>> = slots.into_iter().map(|slot| slot.task).chain(leaving).collect();
         tasks.push(beating);
         tasks.extend(keeper.map(|keeper| keeper.task));
@@ -383,10 +383,8 @@ impl Supervisor {
             }
         };
         let workers_ended = tokio::time::timeout(LAST_PAGE, all).await.is_ok();
-        drop(store);
-        let close = tokio::task::spawn_blocking(move || drop(writer));
-        // The writer lives as long as somebody may still send it a page.
-        let closed = workers_ended && tokio::time::timeout(LAST_CHECKPOINT, close).await.is_ok();
+        // Even under workers that would not end: from here on they are told that it is gone.
+        let closed = tokio::time::timeout(LAST_CHECKPOINT, writer.close()).await.is_ok() && workers_ended;
         notifier.flush().await;
         if closed {
             tracing::info!("ended");
