@@ -221,13 +221,13 @@ impl Store {
         self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
     }
 
-    /// When a source was last read, and last read whole.
+    /// When a source was last read, and last read whole, as far as that is not later than now.
     ///
     /// # Errors
     /// SQLite failed.
-    pub async fn last_reads(&self, name: &str) -> Result<LastReads, StoreError> {
+    pub async fn last_reads(&self, name: &str, now_ms: i64) -> Result<LastReads, StoreError> {
         let name = name.to_owned();
-        self.on_writer("looking up the last runs", move |conn| run::last_reads(conn, &name)).await
+        self.on_writer("looking up the last runs", move |conn| run::last_reads(conn, &name, now_ms)).await
     }
 
     /// Closes what is left of a source's runs after one ended badly.
