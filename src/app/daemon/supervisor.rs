@@ -68,6 +68,9 @@ pub enum RunError {
     Configuration(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No beat comes any more, so nothing would be read.
+    #[error("the scheduler has ended, which is a mistake in chatloom; start it again")]
+    NoBeats,
     /// Nothing can be served where the configuration says so.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -145,14 +148,14 @@ pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
     supervisor.asked.cancel.cancel();
     let ending = supervisor.end(beating, served, writer).await;
     match gone {
-        Some(error) => Err(error.into()),
+        Some(error) => Err(error),
         None => Ok(ending),
     }
 }
 
 impl Supervisor {
     /// Beat by beat, until told to end (`None`) or nothing can be stored any more.
-    async fn watch(&mut self, told: &mut mpsc::UnboundedReceiver<Word>) -> Option<StoreError> {
+    async fn watch(&mut self, told: &mut mpsc::UnboundedReceiver<Word>) -> Option<RunError> {
         let period = notify::watchdog();
         let mut beats = self.beats.clone();
         loop {
@@ -165,7 +168,7 @@ impl Supervisor {
                     Some(Word::KeyRefused) => self.read_again(false).await,
                     Some(Word::StoreGone(error)) => {
                         tracing::error!(%error, "nothing can be stored any more; ending");
-                        return Some(error);
+                        return Some(error.into());
                     }
                     None => return None,
                 },
@@ -174,7 +177,11 @@ impl Supervisor {
                     self.read_again(true).await;
                     self.notifier.ready();
                 }
-                _ = beats.changed() => {
+                beat = beats.changed() => {
+                    if beat.is_err() {
+                        tracing::error!("the scheduler has ended; ending");
+                        return Some(RunError::NoBeats);
+                    }
                     if let Some(period) = period {
                         self.feed(period);
                     }
