@@ -48,7 +48,9 @@ pub struct Store {
     path: Arc<PathBuf>,
 }
 
-/// The writing thread's end. Dropped, it tells the thread to end after what it was sent so far, and waits for that:
+/// The writing thread's end.
+///
+/// Dropped, it tells the thread to end after what it was sent so far, and waits for that:
 /// whatever [`Store`]s are left are told [`StoreError::Gone`] from then on. So no order of dropping waits for ever.
 #[derive(Debug)]
 pub struct WriterThread {
