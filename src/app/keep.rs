@@ -15,9 +15,7 @@ pub async fn maintain(store_path: &Path, keeping: &Keeping, clock: &Clock) -> Re
     drop(open_reader(store_path)?);
     let (store, writer) = Store::open(store_path, "chatloom maintain", clock())?;
     let outcome = store.maintain(Maintain::at(clock(), keeping.raw_retention, keeping.message_retention)).await;
-    drop(store);
-    // Joining the writer blocks: its last checkpoint may take a moment.
-    drop(tokio::task::spawn_blocking(move || drop(writer)).await);
+    writer.close().await;
     outcome
 }
 
@@ -30,8 +28,6 @@ pub async fn forget(store_path: &Path, asked: Forget) -> Result<Forgot, StoreErr
     drop(open_reader(store_path)?);
     let (store, writer) = Store::open(store_path, "chatloom forget", asked.now_ms)?;
     let outcome = store.forget(asked).await;
-    drop(store);
-    // Joining the writer blocks: its last checkpoint may take a moment.
-    drop(tokio::task::spawn_blocking(move || drop(writer)).await);
+    writer.close().await;
     outcome
 }

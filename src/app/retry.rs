@@ -36,8 +36,6 @@ pub async fn retry(
             Err(error) => not_begun(error.to_string()),
         });
     }
-    drop(store);
-    // Joining the writer blocks: its last checkpoint may take a moment.
-    drop(tokio::task::spawn_blocking(move || drop(writer)).await);
+    writer.close().await;
     Ok(SyncReport { sources })
 }

@@ -106,9 +106,7 @@ pub async fn sync(
             reports[index] = Some(report);
         }
     }
-    drop(store);
-    // Joining the writer blocks: its last checkpoint may take a moment.
-    drop(tokio::task::spawn_blocking(move || drop(writer)).await);
+    writer.close().await;
     let sources = reports
         .into_iter()
         .zip(configured)

@@ -131,7 +131,10 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    runtime.block_on(dispatch(args)).into()
+    let exit = runtime.block_on(dispatch(args));
+    // Reading from a disk or a resolver that does not answer is not waited for.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    exit.into()
 }
 
 async fn dispatch(args: Args) -> Exit {

@@ -47,8 +47,7 @@ async fn renamed(config: &Config, old: &str, new: &str) -> Result<(), StoreError
     drop(open_reader(&config.store_path)?);
     let (store, writer) = Store::open(&config.store_path, "chatloom rename", clock()())?;
     let outcome = store.rename_source(old, new).await;
-    drop(store);
-    drop(tokio::task::spawn_blocking(move || drop(writer)).await);
+    writer.close().await;
     outcome
 }
 

@@ -159,15 +159,18 @@ pub struct LastReads {
     pub everything_ms: Option<i64>,
 }
 
-/// When a source was last read. Nothing for a source that the store does not have.
-pub(super) fn last_reads(conn: &Connection, name: &str) -> rusqlite::Result<LastReads> {
+/// When a source was last read. Nothing for a source that the store does not have. Times later than now were written
+/// by a clock that was ahead, and say nothing: were the first pass's such a time, everything was last read long ago.
+pub(super) fn last_reads(conn: &Connection, name: &str, now_ms: i64) -> rusqlite::Result<LastReads> {
     conn.query_row(
-        "SELECT (SELECT max(started_at_ms) FROM sync_runs WHERE source_id = s.id AND mode <> 'retry'),
-                max(first_pass_at_ms, coalesce((SELECT max(started_at_ms) FROM sync_runs
-                                                WHERE source_id = s.id AND mode = 'sweep'
-                                                AND status IN ('ok', 'partial')), 0))
+        "SELECT (SELECT max(started_at_ms) FROM sync_runs
+                 WHERE source_id = s.id AND mode <> 'retry' AND started_at_ms <= ?2),
+                max(iif(first_pass_at_ms > ?2, 0, first_pass_at_ms),
+                    coalesce((SELECT max(started_at_ms) FROM sync_runs
+                              WHERE source_id = s.id AND mode = 'sweep'
+                              AND status IN ('ok', 'partial') AND started_at_ms <= ?2), 0))
          FROM (SELECT max(id) AS id, max(first_pass_at_ms) AS first_pass_at_ms FROM sources WHERE name = ?1) AS s",
-        [name],
+        params![name, now_ms],
         |row| Ok(LastReads { any_ms: row.get(0)?, everything_ms: row.get(1)? }),
     )
 }

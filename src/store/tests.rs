@@ -98,6 +98,36 @@ const KINDS: &str =
     "SELECT group_concat(author_kind, ' ') FROM (SELECT author_kind FROM messages ORDER BY external_id)";
 
 #[tokio::test]
+async fn times_that_a_clock_ahead_wrote_do_not_count_as_readings() {
+    let bench = Bench::new().await;
+    let reads = async |now| bench.store.last_reads("s", now).await.unwrap();
+    let sweep = async |at: i64| {
+        let (run_id, _) = bench.store.start_run(bench.source_id, RunMode::Sweep, at).await.unwrap();
+        let usage = UsageNow::default();
+        bench.store.finish_run(run_id, bench.source_id, RunStatus::Ok, None, usage, true, at + 1).await.unwrap();
+    };
+    sweep(9_000).await;
+    assert_eq!(reads(500).await, LastReads { any_ms: Some(1), everything_ms: Some(0) }, "long ago: it is due");
+    sweep(400).await;
+    assert_eq!(reads(500).await, LastReads { any_ms: Some(400), everything_ms: Some(400) });
+    assert_eq!(reads(9_500).await, LastReads { any_ms: Some(9_000), everything_ms: Some(9_001) });
+}
+
+#[tokio::test]
+async fn a_writer_that_is_dropped_before_its_stores_does_not_wait_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.db");
+    let (store, writer) = Store::open(&path, "a test", 1).unwrap();
+    let other = store.clone();
+    drop(writer);
+    let refused = other.source("s", ProviderKind::Zaia, "http://127.0.0.1/", None).await;
+    assert!(matches!(refused, Err(StoreError::Gone)), "{refused:?}");
+    // The lock is free as well.
+    let (_again, writer) = Store::open(&path, "a test", 1).unwrap();
+    writer.close().await;
+}
+
+#[tokio::test]
 async fn authors_are_known_by_their_role_whenever_the_thread_comes() {
     let bench = Bench::new().await;
     bench.commit(vec![said(message("1", "o", "a")), said(message("2", "r", "b")), said(message("3", "x", "c"))]).await;

@@ -37,6 +37,8 @@ enum Order {
     /// With the span of whoever asks: what is told while it is stored is told of their run.
     Commit(Box<Batch>, Answer, Span),
     Do(Task),
+    /// What was sent before is still done; nothing after it.
+    End,
 }
 
 /// The store, as those who sync see it. Clones share the one writing thread.
@@ -46,18 +48,33 @@ pub struct Store {
     path: Arc<PathBuf>,
 }
 
-/// Waits for the writing thread to end, after the last [`Store`] is dropped.
+/// The writing thread's end.
+///
+/// Dropped, it tells the thread to end after what it was sent so far, and waits for that:
+/// whatever [`Store`]s are left are told [`StoreError::Gone`] from then on. So no order of dropping waits for ever.
 #[derive(Debug)]
 pub struct WriterThread {
     thread: Option<std::thread::JoinHandle<()>>,
+    orders: mpsc::WeakSender<Order>,
     _lock: StoreLock,
+}
+
+impl WriterThread {
+    /// Ends the writing thread without holding up others: its last checkpoint may take a moment.
+    pub async fn close(self) {
+        drop(tokio::task::spawn_blocking(move || drop(self)).await);
+    }
 }
 
 impl Drop for WriterThread {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        if let Some(orders) = self.orders.upgrade() {
+            // The queue may be full, and whoever drops this may stand in a runtime, where blocking is refused.
+            let told = std::thread::spawn(move || orders.blocking_send(Order::End));
+            drop(told.join());
+        }
+        if thread.join().is_err() {
             tracing::error!("the store's writer ended badly; nothing half-written was kept");
         }
     }
@@ -94,7 +111,8 @@ impl Store {
                 }
             })
             .map_err(|error| StoreError::Unopenable { path: path.to_owned(), cause: error.to_string() })?;
-        Ok((Self { orders, path: Arc::new(path.to_owned()) }, WriterThread { thread: Some(thread), _lock: lock }))
+        let writer = WriterThread { thread: Some(thread), orders: orders.downgrade(), _lock: lock };
+        Ok((Self { orders, path: Arc::new(path.to_owned()) }, writer))
     }
 
     /// Where the file is.
@@ -205,13 +223,13 @@ impl Store {
         self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
     }
 
-    /// When a source was last read, and last read whole.
+    /// When a source was last read, and last read whole, as far as that is not later than now.
     ///
     /// # Errors
     /// SQLite failed.
-    pub async fn last_reads(&self, name: &str) -> Result<LastReads, StoreError> {
+    pub async fn last_reads(&self, name: &str, now_ms: i64) -> Result<LastReads, StoreError> {
         let name = name.to_owned();
-        self.on_writer("looking up the last runs", move |conn| run::last_reads(conn, &name)).await
+        self.on_writer("looking up the last runs", move |conn| run::last_reads(conn, &name, now_ms)).await
     }
 
     /// Closes what is left of a source's runs after one ended badly.
@@ -344,6 +362,7 @@ fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mp
     let mut cap = WalCap::new(connection);
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
+            Order::End => return,
             Order::Do(task) => {
                 task(place.still_holds().map(|()| &mut *connection));
                 cap.after_commit(connection, Instant::now());

@@ -59,10 +59,8 @@ async fn keep(keeping: Keeping, store: Store, clock: Clock, mut plan: Plan, mut 
     let mut failing = false;
     while beats.changed().await.is_ok() {
         let now = clock();
-        if plan.due(now).is_none() {
-            continue;
-        }
-        plan.began(now);
+        let Some(due) = plan.due(now) else { continue };
+        plan.began(due, now);
         let outcome = store.maintain(Maintain::at(now, keeping.raw_retention, keeping.message_retention)).await;
         match &outcome {
             Ok(done) => tracing::info!(

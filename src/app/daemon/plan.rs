@@ -85,6 +85,12 @@ pub(super) struct Plan {
     failures: u32,
     /// A failing source is left alone until then.
     rests_until: i64,
+    /// What the pass that began last reads, and when it began.
+    begun: Option<(Due, i64)>,
+    /// Sweeps that failed in a row, and until when no other is tried. Polls that end well in between are no reason to
+    /// try sooner, and a sweep that keeps failing is none to leave out polls.
+    failed_sweeps: u32,
+    sweep_rests_until: i64,
     last_seen: i64,
 }
 
@@ -92,7 +98,19 @@ impl Plan {
     /// A plan whose first poll comes `offset` after `now`.
     pub(super) fn new(poll: Timetable, sweep: Timetable, now: i64, offset: i64, slack: i64) -> Self {
         let next_poll = now.saturating_add(offset);
-        Self { poll, sweep, slack, next_poll, swept: None, failures: 0, rests_until: 0, last_seen: now }
+        Self {
+            poll,
+            sweep,
+            slack,
+            next_poll,
+            swept: None,
+            failures: 0,
+            rests_until: 0,
+            begun: None,
+            failed_sweeps: 0,
+            sweep_rests_until: 0,
+            last_seen: now,
+        }
     }
 
     /// Takes over when the source was last read. A cron table is kept to from the start: it says when a provider may
@@ -104,9 +122,13 @@ impl Plan {
         }
     }
 
-    /// Takes over when everything was last read, as the store knows it; no later than now, whatever clock wrote it.
+    /// Takes over when everything was last read, as the store knows it. A time later than now, which a clock that was
+    /// ahead wrote, moves nothing: told after every pass, it would put the next sweep off for ever.
     pub(super) fn swept(&mut self, at: Option<i64>) {
-        self.swept = at.map(|at| at.min(self.last_seen));
+        self.swept = match at {
+            Some(at) if at > self.last_seen => self.swept.or(Some(self.last_seen)),
+            at => at,
+        };
     }
 
     /// What is due.
@@ -116,14 +138,17 @@ impl Plan {
         if soon < self.rests_until {
             return None;
         }
-        if self.swept.is_some_and(|at| self.sweep.again(at) <= soon) {
-            return Some(Due::Sweep);
+        let poll = (self.next_poll <= soon).then_some(Due::Poll);
+        if poll.is_some() && self.failed_sweeps > 0 && self.begun.is_some_and(|(last, _)| last == Due::Sweep) {
+            return poll;
         }
-        (self.next_poll <= soon).then_some(Due::Poll)
+        let sweep = self.swept.is_some_and(|at| self.sweep.again(at) <= soon) && self.sweep_rests_until <= soon;
+        if sweep { Some(Due::Sweep) } else { poll }
     }
 
     /// A pass begins. A sweep is a poll as well.
-    pub(super) fn began(&mut self, now: i64) {
+    pub(super) fn began(&mut self, due: Due, now: i64) {
+        self.begun = Some((due, now));
         if self.next_poll <= now.saturating_add(self.slack) {
             self.next_poll = self.poll.following(self.next_poll, now.max(self.next_poll));
         }
@@ -140,11 +165,22 @@ impl Plan {
             }
             Ended::Cut => {}
         }
+        match (self.begun, how) {
+            (Some((Due::Sweep, at)), Ended::Well) => {
+                (self.failed_sweeps, self.sweep_rests_until) = (0, 0);
+                self.swept = Some(at);
+            }
+            (Some((Due::Sweep, _)), Ended::Badly) => {
+                self.failed_sweeps = self.failed_sweeps.saturating_add(1);
+                self.sweep_rests_until = now.saturating_add(back_off(self.failed_sweeps, self.poll.reach()));
+            }
+            _ => {}
+        }
     }
 
     /// When the source will be read next, as far as is known now.
     pub(super) fn next(&self) -> i64 {
-        let sweep = self.swept.map_or(i64::MAX, |at| self.sweep.again(at));
+        let sweep = self.swept.map_or(i64::MAX, |at| self.sweep.again(at)).max(self.sweep_rests_until);
         self.next_poll.min(sweep).max(self.rests_until)
     }
 
@@ -154,6 +190,8 @@ impl Plan {
             let latest = self.poll.again(now);
             self.next_poll = self.next_poll.min(latest);
             self.rests_until = self.rests_until.min(now.saturating_add(back_off(self.failures, self.poll.reach())));
+            let rest = now.saturating_add(back_off(self.failed_sweeps, self.poll.reach()));
+            self.sweep_rests_until = self.sweep_rests_until.min(rest);
             self.swept = self.swept.map(|at| at.min(now));
         }
         self.last_seen = now;
@@ -209,9 +247,14 @@ mod tests {
         Plan::new(poll, sweep, NOON, 0, 400)
     }
 
-    /// Plays a pass of this length that begins at `now`.
+    /// Plays a poll of this length that begins at `now`.
     fn pass(plan: &mut Plan, now: i64, length: i64, how: Ended) {
-        plan.began(now);
+        plan.began(Due::Poll, now);
+        plan.ended(how, now + length);
+    }
+
+    fn sweep(plan: &mut Plan, now: i64, length: i64, how: Ended) {
+        plan.began(Due::Sweep, now);
         plan.ended(how, now + length);
     }
 
@@ -296,10 +339,12 @@ mod tests {
         assert_eq!(plan.due(NOON), Some(Due::Poll));
         plan.swept(Some(NOON - 30 * HOUR));
         assert_eq!(plan.due(NOON), Some(Due::Sweep), "it came due while nothing ran");
-        pass(&mut plan, NOON, HOUR, Ended::Badly);
+        sweep(&mut plan, NOON, HOUR, Ended::Badly);
         assert_eq!(plan.due(NOON + HOUR), None, "a sweep that failed rests");
-        assert_eq!(plan.due(NOON + HOUR + MINUTE), Some(Due::Sweep), "and is due again");
-        pass(&mut plan, NOON + 2 * HOUR, HOUR, Ended::Well);
+        assert_eq!(plan.due(NOON + HOUR + MINUTE), Some(Due::Poll), "polls go first");
+        pass(&mut plan, NOON + HOUR + MINUTE, SECOND, Ended::Well);
+        assert_eq!(plan.due(NOON + HOUR + 2 * MINUTE), Some(Due::Sweep), "and it is due again");
+        sweep(&mut plan, NOON + 2 * HOUR, HOUR, Ended::Well);
         plan.swept(Some(NOON + 2 * HOUR));
         assert_eq!(plan.due(NOON + 3 * HOUR), Some(Due::Poll));
 
@@ -317,6 +362,49 @@ mod tests {
         plan.swept(Some(NOON));
         assert_eq!(plan.due(NOON + HOUR), Some(Due::Sweep));
         assert_eq!(plan.next(), NOON + HOUR);
+    }
+
+    #[test]
+    fn a_sweep_that_keeps_failing_leaves_out_no_poll() {
+        let mut plan = plan(every(5 * MINUTE), every(DAY));
+        plan.swept(Some(NOON - 2 * DAY));
+        let (mut now, mut polled, mut swept) = (NOON, Vec::new(), 0);
+        while now < NOON + 4 * HOUR {
+            match plan.due(now) {
+                Some(Due::Sweep) => {
+                    swept += 1;
+                    sweep(&mut plan, now, 2 * MINUTE, Ended::Badly);
+                    now += 2 * MINUTE;
+                }
+                Some(Due::Poll) => {
+                    polled.push(now);
+                    pass(&mut plan, now, 0, Ended::Well);
+                }
+                None => {}
+            }
+            now += SECOND;
+        }
+        let longest = polled.windows(2).map(|two| two[1] - two[0]).max().unwrap();
+        assert!(polled.len() >= 40 && longest <= 15 * MINUTE, "{} polls, {longest} ms apart", polled.len());
+        assert!((10..30).contains(&swept), "{swept} sweeps: less and less often, though polls end well");
+    }
+
+    #[test]
+    fn a_clock_that_once_was_ahead_puts_no_sweep_off() {
+        let mut plan = plan(every(5 * MINUTE), every(DAY));
+        let (mut now, mut sweeps) = (NOON, Vec::new());
+        while now < NOON + 3 * DAY {
+            if let Some(due) = plan.due(now) {
+                if due == Due::Sweep {
+                    sweeps.push((now - NOON) / HOUR);
+                }
+                plan.began(due, now);
+                plan.ended(Ended::Well, now);
+                plan.swept(Some(NOON + 3650 * DAY));
+            }
+            now += MINUTE;
+        }
+        assert_eq!(sweeps, [24, 48]);
     }
 
     #[test]

@@ -72,8 +72,8 @@ fn same_token(old: &Config, new: &Config) -> bool {
     token(old) == token(new)
 }
 
-/// A file as it was last seen: when it was written, its size, and which file it is.
-type Stamp = Option<(i64, i64, u64, u64)>;
+/// A file as it was last seen: when it was written, when its mode or owner changed, its size, and which file it is.
+type Stamp = Option<([i64; 4], u64, u64)>;
 
 /// The files whose change may give a stopped source a new key.
 #[derive(Debug, Default)]
@@ -117,7 +117,8 @@ impl Files {
 
 fn stamp(path: &PathBuf) -> Stamp {
     let file = std::fs::metadata(path).ok()?;
-    Some((file.mtime(), file.mtime_nsec(), file.size(), file.ino()))
+    let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
+    Some((times, file.size(), file.ino()))
 }
 
 #[cfg(test)]
@@ -173,10 +174,10 @@ mod tests {
 
     #[test]
     fn a_changed_key_file_is_noticed_once() {
+        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let key = folder.path().join("bots.key");
         let write = |text: &str| {
-            use std::os::unix::fs::PermissionsExt as _;
             let new = folder.path().join("new");
             std::fs::write(&new, text).unwrap();
             std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -192,6 +193,9 @@ mod tests {
         let before = Files::of(&load(folder.path(), &text));
         write("three");
         let mut files = Files::of_newer(&load(folder.path(), &text), &before);
+        assert!(files.changed() && !files.changed());
+        // Nothing but the mode is mended.
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o400)).unwrap();
         assert!(files.changed() && !files.changed());
         std::fs::remove_file(&key).unwrap();
         assert!(files.changed());

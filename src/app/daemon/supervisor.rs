@@ -32,8 +32,9 @@ const SOURCES_AT_ONCE: usize = 8;
 const SLACK_MS: i64 = 400;
 
 /// How long workers may take to store or drop the page in flight, and the store to close.
-const LAST_PAGE: Duration = Duration::from_secs(7);
+const LAST_PAGE: Duration = Duration::from_millis(6_500);
 const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How long a configuration may take to be read. A key may lie on a disk that does not answer.
 const READING_TIME: Duration = Duration::from_secs(5);
@@ -68,6 +69,9 @@ pub enum RunError {
     Configuration(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No beat comes any more, so nothing would be read.
+    #[error("the scheduler has ended, which is a mistake in chatloom; start it again")]
+    NoBeats,
     /// Nothing can be served where the configuration says so.
     #[error(transparent)]
     Web(#[from] WebError),
@@ -78,6 +82,8 @@ struct Slot {
     wish: Wish,
     face: Arc<Face>,
     cancel: CancellationToken,
+    /// Cancelled once the task has ended, however it did.
+    ended: CancellationToken,
     task: JoinHandle<()>,
 }
 
@@ -91,8 +97,10 @@ struct Supervisor {
     words: mpsc::UnboundedSender<Word>,
     pacers: Pacers,
     slots: Vec<Slot>,
-    /// Workers that were told to end and are not followed by another.
-    leaving: Vec<JoinHandle<()>>,
+    /// Workers that were told to end. Until they have, they are watched over, and none of their source follows.
+    leaving: Vec<Slot>,
+    /// Keepers that were told to end.
+    leaving_keepers: Vec<JoinHandle<()>>,
     keeper: Option<Keeper>,
     files: Files,
     /// What the `[http]` listener shows.
@@ -131,6 +139,7 @@ pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
         pacers: Pacers::default(),
         slots: Vec::new(),
         leaving: Vec::new(),
+        leaving_keepers: Vec::new(),
         keeper: None,
         fed: None,
         starving: false,
@@ -145,14 +154,14 @@ pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
     supervisor.asked.cancel.cancel();
     let ending = supervisor.end(beating, served, writer).await;
     match gone {
-        Some(error) => Err(error.into()),
+        Some(error) => Err(error),
         None => Ok(ending),
     }
 }
 
 impl Supervisor {
     /// Beat by beat, until told to end (`None`) or nothing can be stored any more.
-    async fn watch(&mut self, told: &mut mpsc::UnboundedReceiver<Word>) -> Option<StoreError> {
+    async fn watch(&mut self, told: &mut mpsc::UnboundedReceiver<Word>) -> Option<RunError> {
         let period = notify::watchdog();
         let mut beats = self.beats.clone();
         loop {
@@ -165,7 +174,7 @@ impl Supervisor {
                     Some(Word::KeyRefused) => self.read_again(false).await,
                     Some(Word::StoreGone(error)) => {
                         tracing::error!(%error, "nothing can be stored any more; ending");
-                        return Some(error);
+                        return Some(error.into());
                     }
                     None => return None,
                 },
@@ -174,7 +183,11 @@ impl Supervisor {
                     self.read_again(true).await;
                     self.notifier.ready();
                 }
-                _ = beats.changed() => {
+                beat = beats.changed() => {
+                    if beat.is_err() {
+                        tracing::error!("the scheduler has ended; ending");
+                        return Some(RunError::NoBeats);
+                    }
                     if let Some(period) = period {
                         self.feed(period);
                     }
@@ -190,9 +203,11 @@ impl Supervisor {
     /// Tells the watchdog that all is well, if it is. Called at beats alone: a clock that stands still is not well.
     fn feed(&mut self, period: Duration) {
         let now = Instant::now();
+        self.leaving.retain(|slot| !slot.task.is_finished());
         let still: Vec<&str> = self
             .slots
             .iter()
+            .chain(&self.leaving)
             .filter(|slot| !slot.face.moves(now, speed()))
             .map(|slot| slot.face.source.as_str())
             .collect();
@@ -265,7 +280,7 @@ impl Supervisor {
         if self.keeper.as_ref().is_some_and(|keeper| keeper.keeping == *keeping) {
             return;
         }
-        self.leaving.extend(self.keeper.take().map(Keeper::cancel));
+        self.leaving_keepers.extend(self.keeper.take().map(Keeper::cancel));
         let slack = SLACK_MS * i64::from(speed());
         let (store, clock) = (self.store.clone(), Arc::clone(&self.asked.clock));
         let cancel = self.asked.cancel.child_token();
@@ -289,17 +304,20 @@ impl Supervisor {
     fn restart(&mut self, at: usize, wish: Wish) -> String {
         let slot = self.slots.swap_remove(at);
         slot.cancel.cancel();
-        if let Some(slot) = self.start(wish, 0, Some(slot.task)) {
+        let told = format!("{} restarted", slot.face.source);
+        self.leaving.push(slot);
+        if let Some(slot) = self.start(wish, 0) {
             self.slots.push(slot);
         }
-        format!("{} restarted", slot.face.source)
+        told
     }
 
     /// Starts, restarts and ends workers until the wishes are met; says what was done. Stopped sources are tried
     /// again whatever changed.
     fn settle(&mut self, wanted: Vec<Wish>) -> Vec<String> {
         let mut changes = Vec::new();
-        self.leaving.retain(|task| !task.is_finished());
+        self.leaving.retain(|slot| !slot.task.is_finished());
+        self.leaving_keepers.retain(|task| !task.is_finished());
         for slot in std::mem::take(&mut self.slots) {
             if wanted.iter().any(|wish| wish.config.name == slot.wish.config.name) {
                 self.slots.push(slot);
@@ -307,7 +325,7 @@ impl Supervisor {
                 slot.cancel.cancel();
                 source_ended(&Subject::new(&slot.face.source, slot.wish.config.kind().as_str()));
                 changes.push(format!("{} ended", slot.face.source));
-                self.leaving.push(slot.task);
+                self.leaving.push(slot);
             }
         }
         let sources = wanted.len();
@@ -316,7 +334,7 @@ impl Supervisor {
             let running = self.slots.iter().position(|slot| slot.face.source == name);
             let Some(at) = running else {
                 let offset = spread(place, sources, &wish.config.poll);
-                if let Some(slot) = self.start(wish, offset, None) {
+                if let Some(slot) = self.start(wish, offset) {
                     self.slots.push(slot);
                     changes.push(format!("{name} started"));
                 }
@@ -331,14 +349,13 @@ impl Supervisor {
         changes
     }
 
-    /// Starts a worker, once the one before it has ended.
-    fn start(&mut self, wish: Wish, offset_ms: i64, before: Option<JoinHandle<()>>) -> Option<Slot> {
+    /// Starts a worker, once all of its source before it have ended.
+    fn start(&mut self, wish: Wish, offset_ms: i64) -> Option<Slot> {
         let cancel = self.asked.cancel.child_token();
         let http = match client(&wish.config, self.pacers.of(&wish.config, wish.rate), cancel.clone()) {
             Ok(http) => http,
             Err(error) => {
                 tracing::error!(source = %wish.config.name, %error, "the source cannot be read");
-                self.leaving.extend(before);
                 return None;
             }
         };
@@ -358,19 +375,25 @@ impl Supervisor {
             config: wish.config.clone(),
         };
         let beats = self.beats.clone();
+        let same = |slot: &&Slot| slot.face.source == wish.config.name;
+        let before: Vec<_> = self.leaving.iter().filter(same).map(|slot| slot.ended.clone()).collect();
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
         let task = tokio::spawn(async move {
-            if let Some(before) = before {
-                drop(before.await);
+            let _guard = guard;
+            for before in before {
+                before.cancelled().await;
             }
             worker.run(beats).await;
         });
-        Some(Slot { wish, face, cancel, task })
+        Some(Slot { wish, face, cancel, ended, task })
     }
 
     /// Waits for the page in flight, closes the store, and says whether all of that came to its end.
     async fn end(self, beating: JoinHandle<()>, served: Option<Served>, writer: WriterThread) -> Ending {
-        let Self { slots, leaving, keeper, store, notifier, .. } = self;
-        let mut tasks: Vec<JoinHandle<()>> = slots.into_iter().map(|slot| slot.task).chain(leaving).collect();
+        let Self { slots, leaving, leaving_keepers, keeper, notifier, .. } = self;
+        let mut tasks: Vec<JoinHandle<()>> = slots.into_iter().chain(leaving).map(|slot| slot.task).collect();
+        tasks.extend(leaving_keepers);
         tasks.push(beating);
         tasks.extend(keeper.map(|keeper| keeper.task));
         let all = async {
@@ -383,11 +406,10 @@ impl Supervisor {
             }
         };
         let workers_ended = tokio::time::timeout(LAST_PAGE, all).await.is_ok();
-        drop(store);
-        let close = tokio::task::spawn_blocking(move || drop(writer));
-        // The writer lives as long as somebody may still send it a page.
-        let closed = workers_ended && tokio::time::timeout(LAST_CHECKPOINT, close).await.is_ok();
-        notifier.flush().await;
+        // Even under workers that would not end: from here on they are told that it is gone.
+        let closed = tokio::time::timeout(LAST_CHECKPOINT, writer.close()).await.is_ok() && workers_ended;
+        // All of it together stays within the 10 seconds that are promised.
+        drop(tokio::time::timeout(LAST_WORDS, notifier.flush()).await);
         if closed {
             tracing::info!("ended");
             Ending::Clean

@@ -70,7 +70,7 @@ impl Worker {
                 () = self.cancel.cancelled() => return,
                 turn = turns.acquire() => turn,
             };
-            self.plan.began((self.clock)());
+            self.plan.began(due, (self.clock)());
             let outcome = self.read(due).await;
             self.judge(outcome).await;
         }
@@ -78,7 +78,7 @@ impl Worker {
 
     /// Takes over from the store when the source was last read. Asked anew after each pass.
     async fn remember(&mut self) {
-        match self.store.last_reads(&self.config.name).await {
+        match self.store.last_reads(&self.config.name, (self.clock)()).await {
             Ok(last) => {
                 self.plan.polled(last.any_ms);
                 self.plan.swept(last.everything_ms);

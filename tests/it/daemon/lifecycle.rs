@@ -145,6 +145,19 @@ async fn it_serves_health_and_metrics_of_what_it_reads() {
     std::net::TcpStream::connect(&address).unwrap_err();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_ends_it_at_once_and_leaves_the_store_free() {
+    let all = Everybody::start().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("[http]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
+    let home = Home::new(&format!("{}{listen}", all.config()));
+    let refused = tokio::time::timeout(SOON, home.run(&["run"])).await.expect("it hangs");
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert_says(&refused.stderr, &["127.0.0.1"]);
+    home.sync().await;
+    all.assert_all_exact(&home);
+}
+
 /// Asks and reads until the other side hangs up.
 fn get(address: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};
