@@ -25,6 +25,23 @@ impl Runner {
         Ok(self.commit(batch).await?)
     }
 
+    /// After a run that was cut short: the list that it was reading first, then those that were read longest ago. So runs
+    /// that are killed again and again get through all lists together, instead of each through the first ones.
+    pub(crate) async fn unfinished_first(&self, feeds: Vec<Feed>) -> Result<Vec<Feed>, PassError> {
+        if !self.after_cut {
+            return Ok(feeds);
+        }
+        let mut ranked = Vec::with_capacity(feeds.len());
+        for feed in feeds {
+            let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
+            let cursor = FeedCursor::parse(stored.as_deref());
+            let under_way = cursor.walk.is_some() || cursor.sweep.is_some();
+            ranked.push(((!under_way, cursor.finished_at), feed));
+        }
+        ranked.sort_by_key(|(rank, _)| *rank);
+        Ok(ranked.into_iter().map(|(_, feed)| feed).collect())
+    }
+
     /// Whether a feed was read to its end since a time.
     pub(crate) async fn was_read_since(&self, feed: &Feed, began_at: i64) -> Result<bool, PassError> {
         let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;

@@ -143,7 +143,8 @@ impl Runner {
             }
             match self.feed(&feed).await {
                 Ok(ids) if feed.fans_out => {
-                    for opened in self.source.provider.fan_out(&feed, &ids, &self.pass).into_iter().rev() {
+                    let opened = self.source.provider.fan_out(&feed, &ids, &self.pass);
+                    for opened in self.unfinished_first(opened).await?.into_iter().rev() {
                         feeds.push_front(opened);
                     }
                 }
