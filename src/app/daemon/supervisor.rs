@@ -208,7 +208,8 @@ impl Supervisor {
             .slots
             .iter()
             .chain(&self.leaving)
-            .filter(|slot| !slot.face.moves(now, speed()))
+            // A worker that ended by itself has left its source to nobody, whatever its face shows.
+            .filter(|slot| slot.task.is_finished() || !slot.face.moves(now, speed()))
             .map(|slot| slot.face.source.as_str())
             .collect();
         if still.is_empty() {
