@@ -24,6 +24,8 @@ mod sync;
 mod table;
 mod verify;
 
+pub(crate) use output::{tame, tame_line};
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

@@ -12,6 +12,7 @@
 //! once, and one source's trouble is no other's.
 
 mod clock;
+pub(crate) use clock::fuzzed;
 mod face;
 mod keeper;
 mod notify;
