@@ -16,6 +16,8 @@ mod forget_letters;
 mod harness;
 mod identity;
 mod imports;
+mod inputs;
+mod inputs_made;
 mod keeping;
 mod kill;
 mod kill_rig;
