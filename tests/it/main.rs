@@ -31,8 +31,11 @@ mod package;
 mod pages;
 mod rename;
 mod replay;
+#[path = "../../examples/package/sbom.rs"]
+mod sbom;
 mod secrets;
 mod snapshots;
+mod supply;
 mod telling;
 mod verify;
 mod zone;
