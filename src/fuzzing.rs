@@ -17,8 +17,11 @@ pub use crate::provider::fuzzed::Normalised;
 use crate::sync::FeedCursor;
 use crate::sync::walk::Walk;
 
+/// Takes any bytes; panics when a property does not hold.
+pub type Entry = fn(&[u8]);
+
 /// Every target: its name, as `cargo fuzz run` takes it, and its entry point.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Entry)] = &[
     ("brilliant_directories", brilliant_directories),
     ("zaia", zaia),
     ("sitegpt_v0", sitegpt_v0),
@@ -239,7 +242,7 @@ fn without_secrets(value: Value) -> Value {
 }
 
 /// Whether a character turns the direction of writing.
-pub(crate) fn turns_writing(c: char) -> bool {
+fn turns_writing(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -258,7 +261,7 @@ pub fn terminal(data: &[u8]) {
     }
     crate::telemetry::fuzzed(&text);
     let at = usize::from(data.first().copied().unwrap_or_default());
-    crate::http::fuzzed::words(&text, at);
+    crate::http::fuzzed::words(&text, at, turns_writing);
 }
 
 /// A stored checkpoint (first line) that may say anything, gone on with over pages made of the rest.
@@ -316,7 +319,7 @@ pub fn base_url(data: &[u8]) {
 /// A configuration file. What is taken can be told apart by the names of its sources.
 pub fn config(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let Some(config) = crate::config::fuzzed::text(&text) else { return };
+    let Some(config) = crate::config::fuzzed::text(&text, turns_writing) else { return };
     let names: BTreeSet<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
     assert_eq!(names.len(), config.sources.len(), "two sources of one name");
     drop(crate::app::daemon::try_schedules(&config));

@@ -21,7 +21,7 @@ pub(crate) fn page(bytes: &mut &[u8]) -> Page {
     Page {
         records,
         total,
-        next: (token % 3 > 0).then(|| format!("t{}", token % 8)),
+        next: (!token.is_multiple_of(3)).then(|| format!("t{}", token % 8)),
         last: match said {
             0 => None,
             1 => Some(true),

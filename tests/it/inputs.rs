@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use chatloom::fuzzing::{Normalised, PROVIDERS, Read, TARGETS};
+use chatloom::fuzzing::{Entry, Normalised, PROVIDERS, Read, TARGETS};
 use chatloom::model::ProviderKind;
 use chatloom::sim::Rng;
 use chatloom::store::{Batch, Record, RunMode, Store};
@@ -31,11 +31,9 @@ fn inputs(kind: &str, target: &str) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Runs an entry point; a broken property says which input it was.
-fn holds(target: &str, entry: fn(&[u8]), name: &str, data: &[u8]) {
-    if let Err(cause) = std::panic::catch_unwind(|| entry(data)) {
-        println!("{target}: {name} breaks it: {}", data.escape_ascii());
-        std::panic::resume_unwind(cause);
-    }
+fn holds(target: &str, entry: Entry, name: &str, data: &[u8]) {
+    let kept = std::panic::catch_unwind(|| entry(data));
+    assert!(kept.is_ok(), "{target}: {name} breaks the property told above: {}", data.escape_ascii());
 }
 
 /// What mutations put in: ends of containers, escapes, extremes, and what steers, closes or repeats.
