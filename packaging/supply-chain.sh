@@ -1,7 +1,7 @@
 #!/bin/sh
 # What is in the dependency tree, looked at by cargo-deny: licences, sources, duplicates and bans always; weaknesses where
-# the RustSec database can be had (fetched, or lying in $CARGO_HOME/advisory-dbs), else Cargo.lock is held against
-# packaging/advisories.toml by `cargo test --test it supply`, which runs everywhere and needs no network.
+# the RustSec database can be fetched (the one that `cargo audit` reads). Everywhere else, and there too, the tests hold
+# Cargo.lock against a copy, packaging/advisories.toml, without any network (tests/it/supply.rs).
 #
 # cargo-deny is made once, in target/tools (some three minutes on two cores), unless it is on the PATH.
 set -eu
