@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use chatloom::sim::Rng;
 use chatloom::sim::bd::BdData;
 use chatloom::sim::demo::{evolve_bd, evolve_sitegpt, evolve_zaia};
+use chatloom::sim::sitegpt::SitegptData;
 
 use crate::harness::{Copy, Home, NOW_MS};
 use crate::kill_rig::{
@@ -191,6 +192,30 @@ async fn processes_that_die_young_get_through_a_full_pass_together() {
         let deaths =
             until_it_ends(&case, &home, &["sync", "--full"], &case.truth(), |_| "crash=commit.done:7".to_owned());
         assert!((2..10).contains(&deaths), "{deaths}");
+    })
+    .await;
+}
+
+/// Every process gets eight commits far, and there are twelve lists. The one that a dead process was reading comes first,
+/// then those that were read longest ago: so even processes none of which gets through all lists see each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn processes_that_die_young_get_through_many_lists_together() {
+    let mut data = SitegptData::new();
+    for bot in 0..12 {
+        let chatbot = data.add_chatbot(&format!("Helper {bot}"));
+        data.add_thread(&chatbot, NOW_MS - 1_000_000 + bot);
+    }
+    let (case, _) = sitegpt(data, "v2").await;
+    blocking(move || {
+        let home = Home::new(&case.config);
+        let met = || home.number("SELECT count(*) FROM conversations");
+        for _ in 0..8 {
+            let died = run(&home, SYNC, "crash=commit.done:8");
+            assert_eq!(died.code, None, "{}", died.stderr);
+        }
+        assert_eq!(met(), 12);
+        must_end_well(&run(&home, SYNC, ""));
+        assert_alike(&case, "many lists", &home, &undisturbed(&case, &Home::new(&case.config), &[SYNC]).0);
     })
     .await;
 }
