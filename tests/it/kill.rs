@@ -196,6 +196,34 @@ async fn processes_that_die_young_get_through_a_full_pass_together() {
     .await;
 }
 
+/// A full pass that dies is gone on with by the next one. But what changed in the part that it had read is met by a full
+/// pass that is asked for later, after an ordinary pass has got through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_pass_that_died_long_ago_is_not_gone_on_with() {
+    const FULL: &[&str] = &["sync", "--full"];
+    let (case, world) = bd(directory()).await;
+    blocking(move || {
+        let home = Home::new(&case.config);
+        must_end_well(&run(&home, SYNC, ""));
+        // After the messages, before the threads.
+        let died = run(&home, FULL, "crash=pass.listed");
+        assert_eq!(died.code, None, "{}", died.stderr);
+        let id = {
+            let data = &mut world.lock().unwrap().data;
+            let id = data.messages[0].id;
+            data.edit_message(id, "said otherwise");
+            id
+        };
+        must_end_well(&run(&home, SYNC, ""));
+        must_end_well(&run(&home, FULL, ""));
+        assert_eq!(
+            home.rows(&format!("SELECT body_text FROM messages WHERE external_id = '{id}'")),
+            ["said otherwise"]
+        );
+    })
+    .await;
+}
+
 /// Every process gets eight commits far, and there are twelve lists. The one that a dead process was reading comes first,
 /// then those that were read longest ago: so even processes none of which gets through all lists see each of them.
 #[tokio::test(flavor = "multi_thread")]
