@@ -30,13 +30,22 @@ pub struct BuildError {
 #[expect(clippy::disallowed_methods, reason = "here the clock is read once for everybody")]
 pub fn clock() -> Clock {
     let now = || jiff::Timestamp::now().as_millisecond();
-    match i64::from(speed()) {
+    let paced: Clock = match i64::from(speed()) {
         1 => Arc::new(now),
         speed => {
             let start = now();
             Arc::new(move || start + (now() - start) * speed)
         }
+    };
+    #[cfg(debug_assertions)]
+    if let Some((seconds, reading)) = crate::store::failpoint::faults().clock_jump {
+        let read = std::sync::atomic::AtomicU64::new(0);
+        return Arc::new(move || {
+            let jumped = read.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 >= reading;
+            if jumped { paced().saturating_add(seconds.saturating_mul(1_000)) } else { paced() }
+        });
     }
+    paced
 }
 
 /// How much faster than the world's the clock runs: only in tests, and only in debug builds.
@@ -44,6 +53,14 @@ pub fn clock() -> Clock {
 pub(super) fn speed() -> u32 {
     #[cfg(debug_assertions)]
     return crate::store::failpoint::faults().speed.unwrap_or(1).max(1);
+    #[cfg(not(debug_assertions))]
+    1
+}
+
+/// How many times shorter waits for a provider are: only in tests, and only in debug builds.
+fn haste() -> u32 {
+    #[cfg(debug_assertions)]
+    return crate::store::failpoint::faults().haste.unwrap_or(1).max(1);
     #[cfg(not(debug_assertions))]
     1
 }
@@ -132,7 +149,7 @@ pub(super) fn client(source: &SourceConfig, pacer: Arc<Pacer>, cancel: Cancellat
         subject: Subject::new(&source.name, source.kind().as_str()),
     };
     let problem = |problem| BuildError { name: source.name.clone(), provider: source.kind().as_str(), problem };
-    Http::new(settings, pacer, cancel).map_err(problem)
+    Http::hasty(settings, pacer, cancel, haste()).map_err(problem)
 }
 
 /// Makes a source around its client, with what the store remembers of its provider's API.

@@ -25,6 +25,23 @@ pub(super) struct Policy {
     /// The least delay when the provider says to come back after 0 seconds.
     pub(super) least: Duration,
     pub(super) connect_timeout: Duration,
+    /// How many times faster than the world's the time of waits runs (tests; else 1).
+    pub(super) haste: u32,
+}
+
+impl Policy {
+    /// The same with shorter waits. `patience` is compared with what a provider says, so it stays.
+    pub(super) fn hastened(self, haste: u32) -> Self {
+        let haste = haste.max(1);
+        Self {
+            budget: self.budget / haste,
+            first: self.first / haste,
+            longest: self.longest / haste,
+            least: self.least / haste,
+            haste,
+            ..self
+        }
+    }
 }
 
 /// Delays vary by a quarter to either side, so that streams that failed together do not return together.
@@ -42,6 +59,7 @@ impl Default for Policy {
             patience: Duration::from_secs(120),
             least: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(10),
+            haste: 1,
         }
     }
 }
