@@ -3,7 +3,7 @@
 use ring::hmac;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::shroud;
+use super::{raw, shroud};
 use crate::model::{Attachment, AuthorKind, Citation, MessageKind, MessageRow};
 
 /// Why a text goes.
@@ -31,18 +31,7 @@ pub(super) fn message(conn: &Connection, id: i64, why: Why<'_>, now_ms: i64, rev
     conn.prepare_cached("DELETE FROM message_revisions WHERE message_id = ?1")?.execute([id])?;
     conn.prepare_cached("UPDATE citations SET url = NULL, title = NULL WHERE message_id = ?1")?.execute([id])?;
     conn.prepare_cached("UPDATE attachments SET url = NULL, name = NULL WHERE message_id = ?1")?.execute([id])?;
-    // The raw record: kept under the message's own id, or under `conversation/message` without the half.
-    let records: Vec<i64> = conn
-        .prepare_cached(
-            "SELECT r.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
-             JOIN raw_records AS r ON r.source_id = c.source_id AND r.stream = 'messages'
-             AND r.external_id IN (m.external_id,
-               c.external_id || '/' || substr(m.external_id, 1, length(m.external_id) - 2))
-             WHERE m.id = ?1",
-        )?
-        .query_map([id], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for record in records {
+    for record in raw::of_message(conn, id)? {
         match why {
             Why::Forgotten(key) => shroud::drop_raw(conn, key, record)?,
             Why::Old => {

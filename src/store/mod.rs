@@ -26,6 +26,7 @@ mod open;
 mod person;
 mod place;
 mod query;
+mod questions;
 mod raw;
 mod renew;
 mod replay;
@@ -36,6 +37,7 @@ mod status;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod theirs;
 mod verify;
 mod wal;
 mod work;
