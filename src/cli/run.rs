@@ -38,7 +38,7 @@ pub(super) async fn run(explicit: Option<PathBuf>) -> Exit {
             output::complain(&problem);
             Exit::Usage
         }
-        Err(error @ (RunError::Store(_) | RunError::Web(_) | RunError::NoBeats)) => {
+        Err(error @ (RunError::Store(_) | RunError::Web(_))) => {
             output::complain(&error.to_string());
             Exit::Failed
         }

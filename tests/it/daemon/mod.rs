@@ -1,5 +1,7 @@
 //! The daemon: started, signalled, starved and watched from outside, as a service manager does.
 
+#[cfg(debug_assertions)]
+mod falls;
 mod lag;
 mod lifecycle;
 mod notify;
