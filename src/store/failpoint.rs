@@ -13,6 +13,8 @@
 //! | `speed=60` | schedules and back-offs run so much faster than the world |
 //! | `stall=commit.rows` | stands still for ever when `commit.rows` is passed; `stall=commit.rows:3`: the third time |
 //! | `panic=pass.listed` | panics there, once: a mistake of ours that must not end the process |
+//! | `busy=1500` | milliseconds that a lock of another program is waited for |
+//! | `disk=nfs4` | the store seems to lie on a file system of that kind |
 //! | `wal_limit=100000` | bytes of write-ahead log above which it is cut short |
 
 /// Dies, panics or stands still here if `CHATLOOM_FAULTS` asks for it.
@@ -57,6 +59,10 @@ mod armed {
         pub(crate) cursors_first: bool,
         pub(crate) max_pages: Option<u32>,
         pub(crate) wal_limit: Option<u64>,
+        /// See `store::patience`.
+        pub(crate) busy_ms: Option<u64>,
+        /// See `store::disk`.
+        pub(crate) disk: Option<String>,
     }
 
     impl Faults {
@@ -83,6 +89,8 @@ mod armed {
                     "haste" => faults.haste = Some(value.parse().map_err(|_| wrong())?),
                     "cursors_first" => faults.cursors_first = true,
                     "max_pages" => faults.max_pages = Some(value.parse().map_err(|_| wrong())?),
+                    "busy" => faults.busy_ms = Some(value.parse().map_err(|_| wrong())?),
+                    "disk" if !value.is_empty() => faults.disk = Some(value.to_owned()),
                     "wal_limit" => faults.wal_limit = Some(value.parse().map_err(|_| wrong())?),
                     _ => return Err(wrong()),
                 }

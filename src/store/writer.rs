@@ -13,7 +13,7 @@ use super::failpoint::failpoint;
 use super::place::Place;
 use super::run;
 use super::wal::{self, WalCap};
-use super::{StoreError, StoreLock, commit, open};
+use super::{StoreError, StoreLock, commit, disk, open, patience};
 use crate::telemetry::events;
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
@@ -89,19 +89,31 @@ impl Store {
             return Err(StoreError::Foreign { path: path.to_owned(), found: "a folder".to_owned() });
         }
         let lock = StoreLock::take(path, who)?;
+        if let Some(kind) = disk::network_file_system(path) {
+            tracing::warn!(
+                event = "network_disk",
+                kind,
+                "the store lies on a network file system, where SQLite's locks and write-ahead log cannot be relied on; put \
+                 it on a disk of this machine"
+            );
+        }
         let mut connection = open::open_writer(path, now_ms)?;
-        let place = Place::of(path)?;
+        let place = Place::of(path, &connection)?;
         run::close_abandoned(&connection, now_ms).map_err(StoreError::sql("closing runs of an earlier process"))?;
         let (orders, mut inbox) = mpsc::channel(WAITING_BATCHES);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
+                // Locks of others are told of by whoever waits for them.
+                if let Err(error) = patience::wait_for_locks(&mut connection) {
+                    tracing::debug!(%error, "locks are not waited for");
+                }
                 write_until_closed(&mut connection, &place, &mut inbox);
                 failpoint!("close.checkpoint");
                 // A clean file for whoever copies it; a reader in the way is no harm, and not waited for.
                 let tidied = connection
                     .execute_batch("PRAGMA optimize")
-                    .and_then(|()| wal::truncate(&connection, LAST_CHECKPOINT));
+                    .and_then(|()| wal::truncate(&mut connection, LAST_CHECKPOINT));
                 if !matches!(tidied, Ok(true)) {
                     tracing::debug!(?tidied, "the last checkpoint was left to the next opening");
                 }

@@ -127,7 +127,7 @@ impl Worker {
                 let ended = self.tell(&report);
                 self.plan.ended(ended, now);
             }
-            Outcome::Store(error @ (StoreError::Gone | StoreError::Moved { .. })) => {
+            Outcome::Store(error @ (StoreError::Gone | StoreError::Moved { .. } | StoreError::Torn { .. })) => {
                 // Told of by the supervisor, who ends.
                 drop(self.words.send(Word::StoreGone(error)));
                 self.plan.ended(Ended::Badly, now);
