@@ -3,11 +3,11 @@
 #[cfg(debug_assertions)]
 mod falls;
 mod lag;
-mod lifecycle;
-mod notify;
-mod rig;
+pub(crate) mod lifecycle;
+pub(crate) mod notify;
+pub(crate) mod rig;
 mod schedule;
-mod signals;
+pub(crate) mod signals;
 #[cfg(debug_assertions)]
 mod soak;
 #[cfg(debug_assertions)]
