@@ -83,7 +83,7 @@ async fn o1_everything_that_is_wrong_with_a_configuration() {
             assert_eq!(done.code, 2, "{command:?}: {}", done.stderr);
             said.push(done.stderr);
         }
-        assert_says(&said[0], &["chatloom.toml", "base_urll", "requests_per_minute", "many", "no.key", "soon", "v0"]);
+        assert_says(&said[0], &["chatloom.toml", "base_urll", "requests_per_minute", "no.key", "soon", "v0"]);
         assert!(said.iter().all(|one| *one == said[0]), "{said:#?}");
         assert!(!home.db().exists() && !said[0].contains("bd-key"));
         assert_eq!(all.bd.world().requests() + all.zaia.world().requests() + all.sitegpt.world().requests(), 0);
@@ -295,7 +295,7 @@ async fn o10_surroundings() {
         ];
         let mut told: Vec<Vec<String>> = Vec::new();
         for variables in surroundings {
-            let home = Home::new(&all.config());
+            let home = Home::new(&bd_source("bd", &all.bd));
             let asked = |args: &[&str]| {
                 let mut command = home.command(args, "off");
                 command.envs(variables.iter().copied()).stdin(Stdio::null());
@@ -304,14 +304,14 @@ async fn o10_surroundings() {
             let done = asked(&["sync", "--json"]).await;
             assert_eq!(done.code, 0, "{variables:?}: {}", done.stderr);
             assert!(done.stderr.is_empty(), "{variables:?}: {}", done.stderr);
-            all.assert_all_exact(&home);
+            all.assert_exact(&home, "bd");
             let mut said = Vec::new();
             let id = home.rows("SELECT min(external_id) FROM conversations WHERE deleted_at_ms IS NULL").remove(0);
-            for args in [&["show", &id][..], &["verify", "--offline"], &["verify", "--offline", "--json"], &["--help"]]
-            {
+            for args in [&["show", &id][..], &["verify", "--offline"], &["verify", "--offline", "--json"]] {
                 let done = asked(args).await;
                 assert_eq!(done.code, 0, "{variables:?}: {args:?}: {}", done.stderr);
-                said.push(done.stdout);
+                // Which row of the store it is depends on which source was faster.
+                said.push(done.stdout.lines().filter(|line| !line.contains(" (row ")).collect());
             }
             said.extend(
                 home.rows("SELECT count(*), min(sent_at), max(sent_at), sum(content_hash % 1000) FROM messages"),
