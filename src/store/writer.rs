@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
@@ -25,7 +26,8 @@ const FOLDED_RECORDS: usize = 4000;
 /// How long the last checkpoint may wait for readers.
 const LAST_CHECKPOINT: Duration = Duration::from_millis(500);
 
-type Task = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
+/// Gives back that the file is damaged, when it found it so.
+type Task = Box<dyn FnOnce(Result<&mut Connection, StoreError>) -> Option<StoreError> + Send>;
 type Answer = oneshot::Sender<Result<Committed, StoreError>>;
 type Waiting = (Box<Batch>, Answer, Span);
 
@@ -108,8 +110,13 @@ impl Store {
                 if let Err(error) = patience::wait_for_locks(&mut connection) {
                     tracing::debug!(%error, "locks are not waited for");
                 }
-                write_until_closed(&mut connection, &place, &mut inbox);
+                let damaged = write_until_closed(&mut connection, &place, &mut inbox);
                 failpoint!("close.checkpoint");
+                if damaged {
+                    // What is in the log stays there, for whoever looks into what is left.
+                    drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+                    return;
+                }
                 // A clean file for whoever copies it; a reader in the way is no harm, and not waited for.
                 let tidied = connection
                     .execute_batch("PRAGMA optimize")
@@ -153,22 +160,36 @@ impl Store {
         let task: Task = Box::new(move |connection| {
             let done =
                 connection.and_then(|connection| span.in_scope(|| work(connection)).map_err(StoreError::sql(doing)));
+            let damage = done.as_ref().err().and_then(damage);
             // The asker may have gone away; then nobody waits for the answer.
             drop(answer.send(done));
+            damage
         });
         self.orders.send(Order::Do(task)).await.map_err(|_| StoreError::Gone)?;
         outcome.await.map_err(|_| StoreError::Gone)?
     }
 }
 
-fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mpsc::Receiver<Order>) {
-    let mut held = None;
+/// The damage that an error tells of.
+fn damage(error: &StoreError) -> Option<StoreError> {
+    matches!(error, StoreError::Damaged { .. }).then(|| error.repeat())
+}
+
+/// Whether the file may be written to: it stands where it stood, and was not found damaged.
+fn usable(place: &Place, damaged: Option<&StoreError>) -> Result<(), StoreError> {
+    damaged.map_or_else(|| place.still_holds(), |damage| Err(damage.repeat()))
+}
+
+/// Returns whether the file was found damaged. From that moment on everybody is told so, and nothing is written.
+fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mpsc::Receiver<Order>) -> bool {
+    let (mut held, mut damaged) = (None, None);
     let mut cap = WalCap::new(connection);
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
-            Order::End => return,
+            Order::End => break,
             Order::Do(task) => {
-                task(place.still_holds().map(|()| &mut *connection));
+                let met = task(usable(place, damaged.as_ref()).map(|()| &mut *connection));
+                damaged = damaged.or(met);
                 cap.after_commit(connection, Instant::now());
             }
             Order::Commit(batch, answer, span) => {
@@ -187,18 +208,25 @@ fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mp
                         Err(_) => break,
                     }
                 }
-                commit_together(connection, place, waiting);
+                let met = commit_together(connection, usable(place, damaged.as_ref()), waiting);
+                damaged = damaged.or(met);
                 cap.after_commit(connection, Instant::now());
             }
         }
     }
+    damaged.is_some()
 }
 
-/// One transaction for all that wait. When it fails, each is tried alone, so that one cannot take others with it.
-fn commit_together(connection: &mut Connection, place: &Place, waiting: Vec<Waiting>) {
+/// One transaction for all that wait. When it fails, each is tried alone, so that one cannot take others with it; but
+/// not in a file that was found damaged, which is what is given back then.
+fn commit_together(
+    connection: &mut Connection,
+    usable: Result<(), StoreError>,
+    waiting: Vec<Waiting>,
+) -> Option<StoreError> {
     let alone = waiting.len() == 1;
     let begun = Instant::now();
-    match place.still_holds().and_then(|()| commit_all(connection, &waiting)) {
+    match usable.and_then(|()| commit_all(connection, &waiting)) {
         Ok(committed) => {
             let (took, batches) = (begun.elapsed(), waiting.len());
             let records = waiting.iter().map(|(batch, _, _)| batch.records.len()).sum();
@@ -207,26 +235,33 @@ fn commit_together(connection: &mut Connection, place: &Place, waiting: Vec<Wait
             }
             // Told last: nobody waits for a line to be written.
             events::committed(batches, records, took);
+            None
         }
-        Err(error) if alone => {
+        Err(error) if alone || damage(&error).is_some() => {
             events::commit_failed();
             for (_, answer, _) in waiting {
                 drop(answer.send(Err(error.repeat())));
             }
+            damage(&error)
         }
         Err(_) => {
+            let mut damaged = None;
             for (batch, answer, span) in waiting {
                 let one = [(batch, answer, span)];
                 let begun = Instant::now();
                 let outcome =
                     commit_all(connection, &one).map(|committed| committed.into_iter().next().unwrap_or_default());
                 let [(batch, answer, _)] = one;
-                match outcome {
+                match &outcome {
                     Ok(_) => events::committed(1, batch.records.len(), begun.elapsed()),
-                    Err(_) => events::commit_failed(),
+                    Err(error) => {
+                        events::commit_failed();
+                        damaged = damaged.or_else(|| damage(error));
+                    }
                 }
                 drop(answer.send(outcome));
             }
+            damaged
         }
     }
 }

@@ -184,8 +184,9 @@ impl Supervisor {
         for at in 0..self.slots.len() {
             if self.slots[at].is_to_be_mended(now, now_ms) {
                 let (wish, falls) = (self.slots[at].wish.clone(), self.slots[at].falls);
-                if let Some(slot) = self.start(wish, 0, falls) {
-                    self.slots[at] = slot;
+                match self.start(wish, 0, falls) {
+                    Some(slot) => self.slots[at] = slot,
+                    None => self.slots[at].put_off(now),
                 }
             }
         }

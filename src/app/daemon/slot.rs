@@ -73,6 +73,12 @@ impl Slot {
         }
     }
 
+    /// No worker could be made in its place: another try after a longer pause.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.falls = self.falls.saturating_add(1);
+        self.again = Some(now + pause(self.falls, self.wish.poll.reach()));
+    }
+
     /// Tells it to end.
     pub(super) fn leave(&mut self, now: Instant) {
         self.cancel.cancel();

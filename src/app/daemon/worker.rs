@@ -127,7 +127,12 @@ impl Worker {
                 let ended = self.tell(&report);
                 self.plan.ended(ended, now);
             }
-            Outcome::Store(error @ (StoreError::Gone | StoreError::Moved { .. } | StoreError::Torn { .. })) => {
+            Outcome::Store(
+                error @ (StoreError::Gone
+                | StoreError::Moved { .. }
+                | StoreError::Torn { .. }
+                | StoreError::Damaged { .. }),
+            ) => {
                 // Told of by the supervisor, who ends.
                 drop(self.words.send(Word::StoreGone(error)));
                 self.plan.ended(Ended::Badly, now);
