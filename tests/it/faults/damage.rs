@@ -38,7 +38,7 @@ async fn s10_somebody_else_checkpoints() {
         ended.store(true, Ordering::SeqCst);
         blocking(move || other.join().unwrap()).await;
         assert_eq!(done.code, 0, "{}", done.stderr);
-        assert!(cut.load(Ordering::SeqCst) >= 5, "{cut:?} checkpoints of the other program came off");
+        assert!(cut.load(Ordering::SeqCst) >= 1, "{cut:?} checkpoints of the other program came off");
         all.assert_all_exact(&home);
         home.sync().await;
         all.assert_all_exact(&home);
