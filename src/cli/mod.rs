@@ -22,6 +22,7 @@ mod signals;
 mod status;
 mod sync;
 mod table;
+mod unread;
 mod verify;
 
 pub(crate) use output::{tame, tame_line};
@@ -134,6 +135,7 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(dispatch(args));
+    unread::flush();
     // Reading from a disk or a resolver that does not answer is not waited for.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     exit.into()

@@ -23,8 +23,9 @@ pub(crate) fn print_json<T: serde::Serialize>(document: &T) {
 
 /// Tells the operator something on stderr.
 pub(crate) fn complain(text: &str) {
-    let mut err = std::io::stderr().lock();
-    drop(writeln!(err, "chatloom: {text}"));
+    if !super::unread::take(&format!("chatloom: {text}\n")) {
+        drop(writeln!(std::io::stderr().lock(), "chatloom: {text}"));
+    }
 }
 
 /// Asks the operator something on stderr; the answer is typed behind it.

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
+use crate::store::failpoint::failpoint;
+
 /// The scheduler looks at its jobs twice a second. When no beat came for so long, the wall clock was set back (it would
 /// be silent until the old time is reached again) or its task has ended: a new one takes over.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -21,6 +23,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Beats once a second until cancelled: `beat` counts up.
 pub(super) async fn beat(beat: watch::Sender<u64>, cancel: CancellationToken) {
     while !cancel.is_cancelled() {
+        failpoint!("clock.begins");
         let outcome = until_silent(&beat, &cancel).await;
         if let Err(error) = outcome {
             tracing::warn!(%error, "the scheduler cannot start; trying again");

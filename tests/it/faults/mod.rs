@@ -7,7 +7,10 @@
 #![allow(dead_code, reason = "the rig is complete before the rows that use it")]
 
 mod chaos;
+mod damage;
+mod disk;
 mod fault;
+mod operations;
 mod proxy;
 mod stage;
 mod status;
@@ -41,7 +44,8 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS)];
+const SECTIONS: &[(&str, &[Row])] =
+    &[("Statuses and pacing", status::ROWS), ("Crashes, disk and file", disk::ROWS), ("Operations", operations::ROWS)];
 
 /// What became of a row, and in which test.
 struct Outcome {
