@@ -14,6 +14,17 @@ pub(crate) struct Stage {
     pub(crate) sitegpt: Proxy,
 }
 
+/// One source as a fault sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Door<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) proxy: &'a Proxy,
+    /// The path under which all its requests stand.
+    pub(crate) all: &'static str,
+    /// The path under which its conversations and messages stand.
+    pub(crate) talk: &'static str,
+}
+
 /// Waits before a further try are so many times shorter in these stories.
 pub(crate) const HASTE: &str = "haste=20";
 
@@ -56,6 +67,16 @@ impl Stage {
     /// Lifts every fault.
     pub(crate) fn heal(&self) {
         [&self.bd, &self.zaia, &self.sitegpt].into_iter().for_each(Proxy::heal);
+    }
+
+    /// Every source: its name, its proxy, the path of all its requests, and the path of its conversations and messages.
+    pub(crate) fn doors(&self) -> [Door<'_>; 4] {
+        [
+            Door { name: "bd", proxy: &self.bd, all: "/api/v2/", talk: "/api/v2/chat_message" },
+            Door { name: "zaia", proxy: &self.zaia, all: "/api/v1/", talk: "/api/v1/chat" },
+            Door { name: "v0", proxy: &self.sitegpt, all: "/api/v0/", talk: "/api/v0/chatbots" },
+            Door { name: "v2", proxy: &self.sitegpt, all: "/api/v2/", talk: "/api/v2/chatbots" },
+        ]
     }
 
     /// With the faults lifted, one pass brings what is missing: the store holds what the providers hold.
