@@ -8,8 +8,10 @@
 
 mod fault;
 mod proxy;
+mod size;
 mod stage;
 mod status;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -40,7 +42,8 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS)];
+const SECTIONS: &[(&str, &[Row])] =
+    &[("Statuses and pacing", status::ROWS), ("Transport", transport::ROWS), ("Size and resources", size::ROWS)];
 
 /// What became of a row, and in which test.
 struct Outcome {
