@@ -234,7 +234,8 @@ fn long_text(bytes: usize) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn z6_a_message_is_as_long_as_a_library() {
     play("Z6", async {
-        for megabytes in [10, 50] {
+        // The largest only where it is quickest: an unoptimised binary takes its time over so much HTML.
+        for (megabytes, sources) in [(10, ["bd", "zaia", "v0", "v2"].as_slice()), (50, &["zaia"])] {
             let text = long_text(megabytes * 1_000_000);
             let mut bd = BdData::new();
             let (ada, ben) = (bd.add_user("Ada", "Quill"), bd.add_user("Ben", "Marsh"));
@@ -261,10 +262,14 @@ async fn z6_a_message_is_as_long_as_a_library() {
                 ("v0", sitegpt_source("v0", &sitegpt, "v0")),
                 ("v2", sitegpt_source("v2", &sitegpt, "v2")),
             ] {
+                if !sources.contains(&name) {
+                    continue;
+                }
                 let home = Home::new(&config);
-                let begin = std::time::Instant::now();
                 let done = weigh_sync(&home).await;
-                println!("{megabytes} MB {name}: {} kB in {:?}", done.peak_kb, begin.elapsed());
+                println!("{megabytes} MB {name}: {} kB", done.peak_kb);
+                // Row, raw record and what it was read from are in memory side by side.
+                assert!(done.peak_kb <= (100 + megabytes as u64 * 8) * 1024, "{name}: {} kB", done.peak_kb);
                 assert_eq!(done.run.code, 0, "{}\n{}", done.run.stdout, done.run.stderr);
                 let truth = match name {
                     "bd" => bd.world().data.truth(),
@@ -327,6 +332,17 @@ async fn z7_a_page_has_as_many_rows_as_a_database() {
         assert!(done.peak_kb <= 128 * 1024, "{} kB", done.peak_kb);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn millions_of_values_in_a_body_are_refused_before_they_are_counted_in_memory() {
+    let tiny = |row: &str| {
+        let rows = vec![row; 25_000_000 / (row.len() + 1)].join(",");
+        let body = format!("{{\"status\":\"success\",\"ok\":true,\"message\":[{rows}],\"data\":[{rows}]}}");
+        Fault::body(move |_| body.clone().into_bytes())
+    };
+    refused(tiny("{}"), &["gave up after 5 tries", "more than 1000000 values"], 40, 160).await;
+    refused(tiny("{\"a\":0,\"b\":0}"), &["gave up after 5 tries", "more than 1000000 values"], 40, 160).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
