@@ -8,9 +8,12 @@
 
 mod fault;
 mod proxy;
+mod scale;
 mod size;
+mod size_rows;
 mod stage;
 mod status;
+mod status_refusals;
 mod transport;
 
 use std::collections::BTreeMap;

@@ -79,6 +79,23 @@ impl Stage {
         ]
     }
 
+    /// Something new everywhere, so that there is something to miss.
+    pub(crate) fn news(&self, text: &str, at_ms: i64) {
+        {
+            let mut world = self.all.bd.world();
+            let (thread, owner) = (world.data.threads[1].token.clone(), world.data.threads[1].owner.clone());
+            world.data.add_message(&thread, &owner, at_ms, text);
+        }
+        {
+            let mut world = self.all.zaia.world();
+            let (chat, owner) = (world.data.chats[1].id.clone(), world.data.chats[1].owner.clone());
+            world.data.add_message(&chat, "user", Some(&owner), at_ms, text);
+        }
+        let mut world = self.all.sitegpt.world();
+        let thread = world.data.threads[1].id.clone();
+        world.data.add_user(&thread, text, at_ms);
+    }
+
     /// With the faults lifted, one pass brings what is missing: the store holds what the providers hold.
     pub(crate) async fn assert_heals(&self, home: &Home) {
         self.heal();
