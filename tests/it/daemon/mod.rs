@@ -12,4 +12,4 @@ mod soak;
 mod soak_network;
 mod sources;
 
-pub(crate) use rig::{Daemon, SOON, send, until};
+pub(crate) use rig::{Daemon, send, until};

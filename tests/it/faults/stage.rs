@@ -1,5 +1,7 @@
 //! What the rows of faults share: the three providers behind proxies, and how a story ends.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::proxy::Proxy;
@@ -113,6 +115,9 @@ impl Stage {
         ["bd", "zaia", "v0", "v2"]
     }
 }
+
+/// The end of every wait for an event: many rows are played at a time, and some of them are heavy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// `sync --json`, with short waits.
 pub(crate) async fn sync(home: &Home) -> Run {

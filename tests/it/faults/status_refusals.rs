@@ -51,7 +51,11 @@ async fn h8_a_key_is_refused_from_the_start() {
                         stage.all.assert_exact(&home, door.name);
                     }
                 }
-                stage.assert_heals(&home).await;
+                // With the last key of each kind also what comes after.
+                stage.heal();
+                if refused.len() == 2 {
+                    stage.assert_heals(&home).await;
+                }
             }
         }
     })

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::fault::Fault;
 use super::proxy::Proxy;
-use super::stage::{HASTE, Stage, part, sync, sync_with};
+use super::stage::{HASTE, PATIENCE, Stage, part, sync, sync_with};
 use super::{Row, play};
-use crate::daemon::{Daemon, SOON, send, until};
+use crate::daemon::{Daemon, send, until};
 use crate::failures::assert_says;
 use crate::harness::{Home, run, source};
 
@@ -114,14 +114,14 @@ async fn t1_nobody_is_there_yet() {
 
         let without = config.replace("name = \"nowhere\"", "enabled = false\nname = \"nowhere\"");
         home.configure(&without);
-        let daemon = Daemon::start_faulty(&home, "haste=20,speed=20");
+        let daemon = Daemon::start_faulty(&home, "haste=20,speed=60");
         let failed = "SELECT count(*) FROM sync_runs AS r JOIN sources AS s ON s.id = r.source_id
                       WHERE s.name = 'zaia' AND r.status = 'failed'";
-        until("several passes that fail", SOON, || home.number(failed) >= 4);
+        until("passes that fail", PATIENCE, || home.number(failed) >= 4);
         let loud = |log: &str| log.lines().filter(|line| line.contains("ERROR") || line.contains("WARN")).count();
         assert_eq!(loud(&daemon.log()), 1, "one line, not one a try: {}", daemon.log());
         let _back = Proxy::at(away, stage.all.zaia.addr()).await;
-        daemon.wait_for("the source has recovered");
+        until("recovery", PATIENCE, || daemon.lines("the source has recovered") > 0);
         daemon.end();
         stage.all.assert_exact(&home, "zaia");
     })
@@ -244,13 +244,13 @@ async fn t11_answers_come_late() {
         // Later than anybody waits: told to end, the run does not wait either.
         let stage = Stage::start().await;
         stage.zaia.times("/api/v1/chat", 3, &Fault::Pass);
-        stage.zaia.always("/api/v1/chat", Fault::Late(SOON * 100));
+        stage.zaia.always("/api/v1/chat", Fault::Late(PATIENCE * 100));
         let home = Home::new(&stage.zaia_source("timeout = \"10m\"\n"));
         let mut child = home.start(&["sync", "--json"]);
-        until("a request that hangs", SOON, || stage.zaia.count("/api/v1/chat") >= 4);
+        until("a request that hangs", PATIENCE, || stage.zaia.count("/api/v1/chat") >= 4);
         send(child.id(), "-TERM");
         let mut status = None;
-        until("the end", SOON, || {
+        until("the end", PATIENCE, || {
             status = child.try_wait().unwrap();
             status.is_some()
         });
