@@ -91,6 +91,8 @@ pub(crate) enum Fault {
     WrongLength(i64),
     /// Chunks without end.
     EndlessBody,
+    /// So many bytes in chunks, then nothing more.
+    StallAfter(usize),
     /// Header lines without end.
     EndlessHeaders,
     /// Never answers.
@@ -198,6 +200,7 @@ impl Fault {
             Self::HugeLength => "huge length",
             Self::WrongLength(_) => "wrong length",
             Self::EndlessBody => "endless body",
+            Self::StallAfter(_) => "stalls after much",
             Self::EndlessHeaders => "endless headers",
             Self::Hang => "hangs",
             Self::StallInBody => "stalls in the body",
@@ -299,6 +302,14 @@ impl Fault {
                 loop {
                     client.write_all(&chunk).await?;
                 }
+            }
+            Self::StallAfter(bytes) => {
+                client.write_all(&answer.head("transfer-encoding: chunked\r\n")).await?;
+                let piece = chunk(&vec![b' '; 1 << 16]);
+                for _ in 0..bytes.div_ceil(1 << 16) {
+                    client.write_all(&piece).await?;
+                }
+                return wait_for_the_end(client).await;
             }
             Self::EndlessHeaders => {
                 client.write_all(b"HTTP/1.1 200 OK\r\n").await?;
