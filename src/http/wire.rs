@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Response};
 use secrecy::ExposeSecret as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -19,6 +20,12 @@ const AGENT: &str = concat!("chatloom/", env!("CARGO_PKG_VERSION"), " (+read-onl
 /// So much of the body of an error is read to find its reason, and for so long.
 const REASON_BYTES: u64 = 64 * 1024;
 const REASON_TIME: Duration = Duration::from_secs(5);
+
+/// A body beyond this many bytes is a large one.
+const LARGE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// One large body at a time is read in the whole process: many at once, each below the cap, would come to gigabytes.
+static LARGE: Semaphore = Semaphore::const_new(1);
 
 /// What came of one request.
 #[derive(Debug)]
@@ -55,6 +62,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// Held by a large body until it is dropped.
+    _large: Option<SemaphorePermit<'static>>,
 }
 
 /// The client with its key.
@@ -122,20 +131,27 @@ impl Wire {
         if status.is_success() { self.whole(response, deadline).await } else { beginning(response, deadline).await }
     }
 
-    async fn whole(&self, mut response: Response, deadline: Instant) -> Outcome {
+    async fn whole(&self, mut response: Response, mut deadline: Instant) -> Outcome {
         if response.content_length().is_some_and(|length| length > self.max_body_bytes) {
             return Outcome::TooLarge;
         }
-        let mut body = Vec::new();
+        let (mut body, mut large) = (Vec::new(), None);
         loop {
             match timeout_at(deadline, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => {
-                    if size(&body).saturating_add(size(&chunk)) > self.max_body_bytes {
+                    let length = size(&body).saturating_add(size(&chunk));
+                    if length > self.max_body_bytes {
                         return Outcome::TooLarge;
+                    }
+                    if length > LARGE_BYTES && large.is_none() {
+                        // Waiting for another body is not the provider's doing, so it does not count.
+                        let begin = Instant::now();
+                        large = LARGE.acquire().await.ok();
+                        deadline += begin.elapsed();
                     }
                     body.extend_from_slice(&chunk);
                 }
-                Ok(Ok(None)) => return answer(&response, body),
+                Ok(Ok(None)) => return answer(&response, body, large),
                 Ok(Err(error)) => return self.failed(&error, true),
                 Err(_) => return self.late(true),
             }
@@ -176,11 +192,12 @@ async fn beginning(mut response: Response, deadline: Instant) -> Outcome {
     {
         body.extend_from_slice(&chunk);
     }
-    answer(&response, body)
+    answer(&response, body, None)
 }
 
-fn answer(response: &Response, body: Vec<u8>) -> Outcome {
-    Outcome::Answer(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
+fn answer(response: &Response, body: Vec<u8>, large: Option<SemaphorePermit<'static>>) -> Outcome {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Outcome::Answer(Answer { status, headers, body, _large: large })
 }
 
 fn location(response: &Response) -> Option<&str> {

@@ -13,3 +13,5 @@ mod soak;
 #[cfg(debug_assertions)]
 mod soak_network;
 mod sources;
+
+pub(crate) use rig::{Daemon, send, until};

@@ -12,8 +12,13 @@ mod disk;
 mod fault;
 mod operations;
 mod proxy;
+mod scale;
+mod size;
+mod size_rows;
 mod stage;
 mod status;
+mod status_refusals;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -44,8 +49,13 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] =
-    &[("Statuses and pacing", status::ROWS), ("Crashes, disk and file", disk::ROWS), ("Operations", operations::ROWS)];
+const SECTIONS: &[(&str, &[Row])] = &[
+    ("Statuses and pacing", status::ROWS),
+    ("Transport", transport::ROWS),
+    ("Size and resources", size::ROWS),
+    ("Crashes, disk and file", disk::ROWS),
+    ("Operations", operations::ROWS),
+];
 
 /// What became of a row, and in which test.
 struct Outcome {

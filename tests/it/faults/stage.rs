@@ -1,5 +1,7 @@
 //! What the rows of faults share: the three providers behind proxies, and how a story ends.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::proxy::Proxy;
@@ -12,6 +14,17 @@ pub(crate) struct Stage {
     pub(crate) bd: Proxy,
     pub(crate) zaia: Proxy,
     pub(crate) sitegpt: Proxy,
+}
+
+/// One source as a fault sees it.
+#[derive(Clone, Copy)]
+pub(crate) struct Door<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) proxy: &'a Proxy,
+    /// The path under which all its requests stand.
+    pub(crate) all: &'static str,
+    /// The path under which its conversations and messages stand.
+    pub(crate) talk: &'static str,
 }
 
 /// Waits before a further try are so many times shorter in these stories.
@@ -62,6 +75,33 @@ impl Stage {
         [&self.bd, &self.zaia, &self.sitegpt].into_iter().for_each(Proxy::heal);
     }
 
+    /// Every source: its name, its proxy, the path of all its requests, and the path of its conversations and messages.
+    pub(crate) fn doors(&self) -> [Door<'_>; 4] {
+        [
+            Door { name: "bd", proxy: &self.bd, all: "/api/v2/", talk: "/api/v2/chat_message" },
+            Door { name: "zaia", proxy: &self.zaia, all: "/api/v1/", talk: "/api/v1/chat" },
+            Door { name: "v0", proxy: &self.sitegpt, all: "/api/v0/", talk: "/api/v0/chatbots" },
+            Door { name: "v2", proxy: &self.sitegpt, all: "/api/v2/", talk: "/api/v2/chatbots" },
+        ]
+    }
+
+    /// Something new everywhere, so that there is something to miss.
+    pub(crate) fn news(&self, text: &str, at_ms: i64) {
+        {
+            let mut world = self.all.bd.world();
+            let (thread, owner) = (world.data.threads[1].token.clone(), world.data.threads[1].owner.clone());
+            world.data.add_message(&thread, &owner, at_ms, text);
+        }
+        {
+            let mut world = self.all.zaia.world();
+            let (chat, owner) = (world.data.chats[1].id.clone(), world.data.chats[1].owner.clone());
+            world.data.add_message(&chat, "user", Some(&owner), at_ms, text);
+        }
+        let mut world = self.all.sitegpt.world();
+        let thread = world.data.threads[1].id.clone();
+        world.data.add_user(&thread, text, at_ms);
+    }
+
     /// With the faults lifted, one pass brings what is missing: the store holds what the providers hold.
     pub(crate) async fn assert_heals(&self, home: &Home) {
         self.heal();
@@ -79,6 +119,9 @@ impl Stage {
         ["bd", "zaia", "v0", "v2"]
     }
 }
+
+/// The end of every wait for an event: many rows are played at a time, and some of them are heavy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// `sync --json`, with short waits.
 pub(crate) async fn sync(home: &Home) -> Run {
