@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "the rig is complete before the rows that use it")]
 
 mod fault;
+mod mutations;
 mod proxy;
 mod stage;
 mod status;

@@ -19,7 +19,11 @@ pub(crate) const HASTE: &str = "haste=20";
 
 impl Stage {
     pub(crate) async fn start() -> Self {
-        let all = Everybody::start().await;
+        Self::of(Everybody::start().await).await
+    }
+
+    /// The same with data of one's own.
+    pub(crate) async fn of(all: Everybody) -> Self {
         let bd = Proxy::before(all.bd.addr()).await;
         let zaia = Proxy::before(all.zaia.addr()).await;
         let sitegpt = Proxy::before(all.sitegpt.addr()).await;
