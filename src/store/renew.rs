@@ -53,7 +53,7 @@ impl Tx<'_> {
             reaction: row.reaction.clamp(-1, 1),
             model: row.model.clone(),
             thread: row.thread.clone(),
-            version: row.version.or(stored.version),
+            version: self.credible(row.version).or(self.credible(stored.version)),
             content_hash: hash,
         };
         let same_parts = self.citations_of(id)? == row.citations && self.attachments_of(id)? == row.attachments;

@@ -13,6 +13,9 @@ const FILL_PERCENT: u64 = 70;
 /// How often the newest window is split at most. A list that grows faster than it can be read has no end.
 const MOST_OPEN_SPLITS: u32 = 5;
 
+/// So many pages in a row of one millisecond that bring no new row are no list that is read.
+const MOST_IDLE: u32 = 3;
+
 /// A window; an open side is `None`. Bounds are inclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
@@ -46,6 +49,11 @@ pub struct Windows {
     /// The first page of the plain list was not full, and yet not taken for all of it.
     #[serde(default)]
     plain_short: bool,
+    /// Rows of the crowded millisecond, and its pages ahead in a row that brought none. Not saved.
+    #[serde(skip)]
+    in_crowd: std::collections::HashSet<i64>,
+    #[serde(skip)]
+    idle: u32,
     /// The times that the plain list showed. Not saved: after a kill, windows are found by bisecting alone.
     #[serde(skip)]
     times: Vec<i64>,
@@ -72,6 +80,8 @@ impl Windows {
             met: false,
             open_splits: 0,
             plain_short: false,
+            in_crowd: std::collections::HashSet::new(),
+            idle: 0,
             times: Vec::new(),
         }
     }
@@ -179,11 +189,17 @@ impl Windows {
     /// rows only move down, whatever their order: seams between its pages can be proven.
     fn take_crowded(&mut self, window: Window, page: &Page, limit: u32) -> Result<(), Broken> {
         let Some(seam) = &mut self.crowded else { return Ok(()) };
-        if seam.goes_ahead() && seam.repeats(page) {
-            return Err(Broken::Stalled);
+        if seam.goes_ahead() {
+            let ids = page.records.iter().filter_map(|record| record.id.as_deref());
+            let new = ids.fold(false, |new, id| self.in_crowd.insert(super::short(id)) || new);
+            self.idle = if new { 0 } else { self.idle + 1 };
+            if seam.repeats(page) || self.idle >= MOST_IDLE {
+                return Err(Broken::Stalled);
+            }
         }
         if seam.take(page, false, fits(page, limit)) == Step::End {
             self.crowded = None;
+            self.in_crowd.clear();
         } else {
             self.pending.push(window);
         }
