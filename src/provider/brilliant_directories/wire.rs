@@ -60,17 +60,25 @@ pub(super) fn read(body: &[u8]) -> Result<Envelope, Unfit> {
         return Err(Unfit::Broken("the envelope has no `status` of success or error".to_owned()));
     }
     let message = outer.message.ok_or_else(|| Unfit::Broken("the envelope has no `message`".to_owned()))?;
-    let envelope = Envelope {
+    Ok(Envelope {
         rows: rows(message)?,
         total: outer.total.as_deref().and_then(count),
         current_page: outer.current_page.as_deref().and_then(count),
         total_pages: outer.total_pages.as_deref().and_then(count),
         next_page: outer.next_page.as_deref().and_then(text_of).filter(|token| !token.trim().is_empty()),
-    };
-    if envelope.withholds() {
+    })
+}
+
+/// Reads a page of a list.
+///
+/// # Errors
+/// As [`read`]; and `Broken` for a page without rows whose own numbers say that there are some.
+pub(super) fn read_page(body: &[u8]) -> Result<Envelope, Unfit> {
+    let page = read(body)?;
+    if page.withholds() {
         return Err(Unfit::Broken("`message` has no rows, though `total` counts some".to_owned()));
     }
-    Ok(envelope)
+    Ok(page)
 }
 
 /// Every field raw, and `null` told apart from a missing field.
