@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "the rig is complete before the rows that use it")]
 
 mod fault;
+mod json;
 mod mutations;
 mod proxy;
 mod stage;
@@ -41,7 +42,7 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS)];
+const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS), ("JSON and encoding", json::ROWS)];
 
 /// What became of a row, and in which test.
 struct Outcome {

@@ -7,48 +7,16 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use chatloom::sim::bd::BdData;
-use chatloom::sim::sitegpt::SitegptData;
-use chatloom::sim::zaia::ZaiaData;
-use chatloom::sim::{BdSim, Rng, SitegptSim, Truth, ZaiaSim};
+use chatloom::sim::{Rng, Truth};
 use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
 use super::stage::{HASTE, Stage, part};
-use crate::failures::Everybody;
-use crate::harness::{Home, NOW_MS, Run, assert_same, copy_of, heads_of, run, wanted, wanted_heads};
+use crate::harness::{Home, Run, assert_same, copy_of, heads_of, run, wanted, wanted_heads};
 
-const CONVERSATIONS: usize = 110;
 const SOURCES: [&str; 4] = ["bd", "zaia", "v0", "v2"];
 /// Members that tell one object from others.
 const IDS: [&str; 6] = ["message_id", "thread_id", "messageId", "threadId", "superIdentityId", "id"];
-
-/// Lists of several pages, and little in each conversation.
-fn worlds() -> (BdData, ZaiaData, SitegptData) {
-    let (mut bd, mut zaia, mut sitegpt) = (BdData::new(), ZaiaData::new(), SitegptData::new());
-    let (ada, ben) = (bd.add_user("Ada", "Quill"), bd.add_user("Ben", "Marsh"));
-    let (channel, agent) = (zaia.add_channel("whatsapp", "WhatsApp"), zaia.add_agent("Iris"));
-    let bot = sitegpt.add_chatbot("Shop");
-    for n in 0..CONVERSATIONS {
-        let at = NOW_MS - 86_400_000 * 30 + i64::try_from(n).unwrap() * 600_000;
-        let thread = bd.add_thread(&ada, &ben, at);
-        let owner = zaia.add_external_user(&channel, Some(&format!("1202555{n:04}")), None);
-        let chat = zaia.add_chat(Some(&channel), &owner, &agent, at);
-        let talk = sitegpt.add_thread(&bot, at);
-        for m in 0..3 {
-            let sent = at + m * 20_000;
-            bd.add_message(&thread, if m == 1 { &ben } else { &ada }, sent, &format!("thread {n}, message {m}"));
-            let (role, who) = if m == 1 { ("assistant", &agent) } else { ("user", &owner) };
-            zaia.add_message(&chat, role, Some(who), sent, &format!("chat {n}, message {m}"));
-        }
-        sitegpt.add_normal(&talk, (&format!("question {n}"), at), (&format!("answer {n}"), at + 2_000));
-        sitegpt.add_user(&talk, &format!("and {n}"), at + 60_000);
-        if n % 5 == 0 {
-            sitegpt.add_system(&talk, "EMAIL_VERIFIED", "verified", at + 70_000);
-        }
-    }
-    (bd, zaia, sitegpt)
-}
 
 /// Damages answers, and remembers whose.
 struct Vandal {
@@ -215,13 +183,7 @@ struct Scene {
 
 impl Scene {
     async fn start(seed: u64) -> Self {
-        let (bd, zaia, sitegpt) = worlds();
-        let stage = Stage::of(Everybody {
-            bd: BdSim::start(bd).await.unwrap(),
-            zaia: ZaiaSim::start(zaia).await.unwrap(),
-            sitegpt: SitegptSim::start(sitegpt).await.unwrap(),
-        })
-        .await;
+        let stage = Stage::paged().await;
         let home = stage.home("");
         let vandals = [1_u64, 2, 3].map(|nth| {
             let rng = Rng::new(seed.wrapping_mul(31).wrapping_add(nth));
@@ -293,7 +255,10 @@ impl Scene {
             let truth = self.truth(source);
             for id in truth.conversations.keys() {
                 let row_id = self.row_id(source, id);
-                assert!(heads.contains_key(id) || is_touched(&row_id) || list_failed, "{}", told(id));
+                // A chatbot that is a dead letter is named; nobody asks for its threads.
+                let chatbot = id.split_once('/').is_some_and(|(chatbot, _)| vandal.touched.contains(chatbot));
+                let excused = is_touched(&row_id) || chatbot || list_failed;
+                assert!(heads.contains_key(id) || excused, "{}", told(id));
             }
             for (ids, row) in wanted(&truth) {
                 let (conversation, message) = &ids;
@@ -331,7 +296,6 @@ impl Scene {
             let vandal = self.vandal(source).lock().unwrap();
             println!("seed {}, {source}: {:#?}", self.seed, vandal.notes);
             let truth = self.truth(source);
-            if std::env::vars().any(|(n,_)| n == "KEEP_DB") { std::fs::copy(self.home.db(), "/tmp/keep.db").unwrap(); }
             let mut held = copy_of(&self.home, source);
             held.retain(|ids, row| wanted(&truth).contains_key(ids) || !row.4);
             assert_same(&held, &wanted(&truth));
