@@ -119,14 +119,13 @@ impl Windows {
         let first_answer = !self.met;
         self.met |= !page.records.is_empty();
         if self.plain.is_some() {
-            self.take_plain(page, limit);
-            return Ok(());
+            return self.take_plain(page, limit);
         }
         self.take_window(page, limit, first_answer)
     }
 
-    fn take_plain(&mut self, page: &Page, limit: u32) {
-        let Some(plain) = &mut self.plain else { return };
+    fn take_plain(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
+        let Some(plain) = &mut self.plain else { return Ok(()) };
         self.newest = self.newest.max(keys(page).max());
         self.times.extend(keys(page));
         let first = plain.number() == Some(1);
@@ -136,8 +135,12 @@ impl Windows {
             self.plain_short = page.records.len() < limit as usize;
         }
         plain.read(page, whole);
+        // A full page that comes whatever is asked for is not the whole list, and no window can tell what is.
+        if plain.ignored && self.plain_only && !whole {
+            return Err(Broken::Stalled);
+        }
         if plain.number().is_some() {
-            return;
+            return Ok(());
         }
         self.plain = None;
         // A list of one page was seen in one look: there is nothing left to prove.
@@ -145,6 +148,7 @@ impl Windows {
         if !one_look && !self.plain_only {
             self.pending = self.cover(limit);
         }
+        Ok(())
     }
 
     /// Windows over all time, each with room to spare, newest first to be asked last.
@@ -191,8 +195,8 @@ impl Windows {
         let Some(seam) = &mut self.crowded else { return Ok(()) };
         if seam.goes_ahead() {
             let ids = page.records.iter().filter_map(|record| record.id.as_deref());
-            let new = ids.fold(false, |new, id| self.in_crowd.insert(super::short(id)) || new);
-            self.idle = if new { 0 } else { self.idle + 1 };
+            let new = ids.filter(|id| self.in_crowd.insert(super::short(id))).count();
+            self.idle = if new > 0 { 0 } else { self.idle + 1 };
             if seam.repeats(page) || self.idle >= MOST_IDLE {
                 return Err(Broken::Stalled);
             }

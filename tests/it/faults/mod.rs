@@ -9,6 +9,7 @@
 mod fault;
 mod json;
 mod mutations;
+mod paging;
 mod proxy;
 mod stage;
 mod status;
@@ -42,7 +43,7 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS), ("JSON and encoding", json::ROWS)];
+const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS), ("JSON and encoding", json::ROWS), ("Paging and cursors", paging::ROWS)];
 
 /// What became of a row, and in which test.
 struct Outcome {
