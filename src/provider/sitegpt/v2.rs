@@ -111,15 +111,19 @@ pub(super) struct Met(Mutex<HashMap<String, HashSet<i64>>>);
 
 impl Met {
     /// Those of a page's messages that were not met before. `begins`: it is the first page.
-    fn new_of<'r>(&self, conversation: &str, begins: bool, records: &'r [(&'static str, RawRecord)]) -> Vec<&'r RawValue> {
+    fn new_of<'r>(
+        &self,
+        conversation: &str,
+        begins: bool,
+        records: &'r [(&'static str, RawRecord)],
+    ) -> Vec<&'r RawValue> {
         let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let met = met.entry(conversation.to_owned()).or_default();
         if begins {
             met.clear();
         }
-        let identity = |record: &RawRecord| {
-            Hasher::of_bytes(record.id.as_deref().unwrap_or_else(|| record.json.get()).as_bytes())
-        };
+        let identity =
+            |record: &RawRecord| Hasher::of_bytes(record.id.as_deref().unwrap_or_else(|| record.json.get()).as_bytes());
         records.iter().filter(|(_, record)| met.insert(identity(record))).map(|(_, record)| &*record.json).collect()
     }
 

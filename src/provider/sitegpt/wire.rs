@@ -76,9 +76,16 @@ impl<'a> Answer<'a> {
         let blocks = [self.data.object("pagination"), Some(self.meta.clone()), self.meta.object("pagination")];
         let more = blocks.iter().flatten().find_map(|block| block.flag("hasNextPage"));
         let cursor = blocks.iter().flatten().find_map(|block| block.id(&["nextCursor"]));
-        let silent = || blocks.iter().flatten().all(|block| ["hasNextPage", "nextCursor"].iter().all(|key| block.get(key).is_none()));
+        let silent = || {
+            blocks
+                .iter()
+                .flatten()
+                .all(|block| ["hasNextPage", "nextCursor"].iter().all(|key| block.get(key).is_none()))
+        };
         match (more, cursor) {
-            (None, None) if rows >= limit as usize && silent() => Err(broken("a full page that does not say what follows")),
+            (None, None) if rows >= limit as usize && silent() => {
+                Err(broken("a full page that does not say what follows"))
+            }
             (Some(false), _) | (None, None) => Ok(None),
             (Some(true), None) => Err(broken("`hasNextPage` is true, but there is no `nextCursor`")),
             (_, Some(cursor)) => Ok(Some(cursor)),

@@ -11,19 +11,47 @@ use super::{Row, play};
 use crate::harness::{Copy, assert_same, copy_of, wanted};
 
 pub(super) const ROWS: &[Row] = &[
-    Row::played("J1", "a page of every list, and one conversation, cut off every time with status 200", "five tries, then that stream or conversation is told as not read; what came before is stored, the cursor stands there, exit 1; the next run goes on"),
+    Row::played(
+        "J1",
+        "a page of every list, and one conversation, cut off every time with status 200",
+        "five tries, then that stream or conversation is told as not read; what came before is stored, the cursor stands there, exit 1; the next run goes on",
+    ),
     Row::played("J2", "the same once, as half a document, as HTML, as an empty body", "tried again; complete"),
-    Row::played("J3", "one row of a wrong type in every list and conversation", "a dead letter with place and reason; the rest of its page is stored, exit 1; a full pass settles it"),
+    Row::played(
+        "J3",
+        "one row of a wrong type in every list and conversation",
+        "a dead letter with place and reason; the rest of its page is stored, exit 1; a full pass settles it",
+    ),
     Row::played("J4", "bytes that are no UTF-8; Latin-1", "each broken byte becomes U+FFFD; nothing else is lost"),
     Row::played("J5", "half a surrogate pair, escaped", "becomes U+FFFD; nothing else is lost"),
     Row::played("J6", "a byte-order mark", "passed over"),
-    Row::played("J7", "a key twice in one row", "Brilliant Directories and Zaia: a dead letter; SiteGPT: the last one counts"),
-    Row::played("J8", "ids as numbers above 2^53 and 2^64, missing, null, of a wrong type", "every digit is kept; without an id a dead letter"),
-    Row::played("J9", "times as float, text, seconds, milliseconds, too large, of the years 1 and 9999, negative", "read exactly, or a dead letter; never a time in a wrong century"),
+    Row::played(
+        "J7",
+        "a key twice in one row",
+        "Brilliant Directories and Zaia: a dead letter; SiteGPT: the last one counts",
+    ),
+    Row::played(
+        "J8",
+        "ids as numbers above 2^53 and 2^64, missing, null, of a wrong type",
+        "every digit is kept; without an id a dead letter",
+    ),
+    Row::played(
+        "J9",
+        "times as float, text, seconds, milliseconds, too large, of the years 1 and 9999, negative",
+        "read exactly, or a dead letter; never a time in a wrong century",
+    ),
     Row::played("J10", "a null among the rows; a null text", "the null is a dead letter, the text is empty"),
     Row::played("J11", "unknown fields everywhere", "passed over, and kept in the raw record"),
-    Row::played("J12", "an array, null, a text or HTML where the envelope belongs; the list missing or null", "never an empty page: five tries, then told as not read, exit 1"),
-    Row::played("J13", "NaN, bytes behind the document", "the page is no JSON: five tries, then told as not read, exit 1"),
+    Row::played(
+        "J12",
+        "an array, null, a text or HTML where the envelope belongs; the list missing or null",
+        "never an empty page: five tries, then told as not read, exit 1",
+    ),
+    Row::played(
+        "J13",
+        "NaN, bytes behind the document",
+        "the page is no JSON: five tries, then told as not read, exit 1",
+    ),
     Row::played("J14", "U+0000 in a text", "stored whole, and shown harmless"),
     Row::played("J15", "JSON as text/plain, or without a content type", "read as what it is"),
 ];
@@ -76,7 +104,9 @@ async fn never_good(fault: Fault, says: &str) {
         assert!(error.contains("5 tries") && error.contains(says), "{says}: {error}");
         let (held, whole) = (copy_of(&home, source), truth(&stage, source));
         assert!(!held.is_empty() && held.len() < whole.len(), "{source}: {} of {}", held.len(), whole.len());
-        assert!(held.iter().all(|(ids, row)| whole.get(ids).is_some_and(|other| (&other.0, other.1) == (&row.0, row.1))));
+        assert!(
+            held.iter().all(|(ids, row)| whole.get(ids).is_some_and(|other| (&other.0, other.1) == (&row.0, row.1)))
+        );
     }
     let mark = "SELECT json_extract(cursor, '$.watermark') FROM cursors WHERE stream = 'messages'";
     assert_eq!(home.number(mark), home.number("SELECT max(id_number) FROM raw_records WHERE stream = 'messages'"));
@@ -142,7 +172,11 @@ pub(super) fn rows(body: &mut Value) -> Option<&mut Vec<Value>> {
 }
 
 /// Changes the row of an answer that has this under a name.
-pub(super) fn with_row(name: &'static str, value: impl Into<Value>, change: impl Fn(&mut Value) + Send + Sync + 'static) -> Fault {
+pub(super) fn with_row(
+    name: &'static str,
+    value: impl Into<Value>,
+    change: impl Fn(&mut Value) + Send + Sync + 'static,
+) -> Fault {
     let value = value.into();
     Fault::json(move |body| {
         let found = rows(body).and_then(|rows| rows.iter_mut().find(|row| row[name] == value));
@@ -162,24 +196,35 @@ async fn j3_a_row_of_a_wrong_type() {
             let threads = &stage.all.sitegpt.world().data.threads;
             (threads[61].id.clone(), threads[60].messages[0].id.clone())
         };
-        stage.bd.always("/api/v2/chat_message_items", with_row("message_id", bad_message.clone(), |row| {
-            row["message_content"] = json!({"a": 1});
-        }));
-        stage.bd.always("/api/v2/chat_message_threads", with_row("thread_id", bad_thread.clone(), |row| {
-            row["thread_token"] = json!([1]);
-        }));
+        stage.bd.always(
+            "/api/v2/chat_message_items",
+            with_row("message_id", bad_message.clone(), |row| {
+                row["message_content"] = json!({"a": 1});
+            }),
+        );
+        stage.bd.always(
+            "/api/v2/chat_message_threads",
+            with_row("thread_id", bad_thread.clone(), |row| {
+                row["thread_token"] = json!([1]);
+            }),
+        );
         stage.zaia.always("/api/v1/chats?", with_row("id", bad_chat.clone(), |row| row["title"] = json!({"t": 1})));
-        stage.zaia.always("/api/v1/chat-messages", with_row("id", bad_answer.clone(), |row| row["content"] = json!([1])));
-        stage.sitegpt.always("/", Fault::json(move |body| {
-            let Some(rows) = rows(body) else { return };
-            for row in rows {
-                if row["threadId"] == json!(bad_talk) && row.get("messageId").is_none() {
-                    *row = json!("a text where an object belongs");
-                } else if row["messageId"] == json!(bad_exchange) {
-                    row["question"] = json!(17);
+        stage
+            .zaia
+            .always("/api/v1/chat-messages", with_row("id", bad_answer.clone(), |row| row["content"] = json!([1])));
+        stage.sitegpt.always(
+            "/",
+            Fault::json(move |body| {
+                let Some(rows) = rows(body) else { return };
+                for row in rows {
+                    if row["threadId"] == json!(bad_talk) && row.get("messageId").is_none() {
+                        *row = json!("a text where an object belongs");
+                    } else if row["messageId"] == json!(bad_exchange) {
+                        row["question"] = json!(17);
+                    }
                 }
-            }
-        }));
+            }),
+        );
         let home = stage.home("");
         let done = sync(&home).await;
         assert_eq!(done.code, 1, "{}", done.stderr);
@@ -195,8 +240,14 @@ async fn j3_a_row_of_a_wrong_type() {
             assert!(held.iter().all(|(ids, row)| whole.get(ids).is_some_and(|other| other.0 == row.0)));
         }
         let letters = home.rows("SELECT stage || '|' || error FROM dead_letters");
-        assert!(letters.iter().all(|letter| letter.contains("|$") && letter.contains("expected") || letter.contains("not")), "{letters:?}");
-        assert_eq!(home.rows("SELECT body FROM dead_letters WHERE body LIKE '%a text where an object belongs%'").len(), 2);
+        assert!(
+            letters.iter().all(|letter| letter.contains("|$") && letter.contains("expected") || letter.contains("not")),
+            "{letters:?}"
+        );
+        assert_eq!(
+            home.rows("SELECT body FROM dead_letters WHERE body LIKE '%a text where an object belongs%'").len(),
+            2
+        );
         let status = home.run(&["status", "--json"]).await.json();
         assert!(status["sources"].as_array().unwrap().iter().all(|source| source["dead_letters"] == 2), "{status}");
         stage.heal();
@@ -300,7 +351,9 @@ fn as_numbers(value: &mut Value) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let number = value.as_str().and_then(|text| text.parse::<u64>().ok());
-                match number.filter(|_| matches!(name.as_str(), "message_id" | "thread_id" | "messageId" | "chatbotId" | "id")) {
+                match number
+                    .filter(|_| matches!(name.as_str(), "message_id" | "thread_id" | "messageId" | "chatbotId" | "id"))
+                {
                     Some(number) => *value = json!(number),
                     None => as_numbers(value),
                 }
@@ -332,26 +385,33 @@ async fn j8_ids_of_every_kind() {
         stage.sitegpt.always("/", replacing(bad.to_vec()));
         let bd: Vec<u64> = (60..64).map(|n| stage.all.bd.world().data.messages[n].id).collect();
         let spelled = |id: &u64| format!("\"message_id\":\"{id}\"");
-        stage.bd.always("/", replacing(vec![
-            (spelled(&bd[0]), r#""message_id":98765432109876543210"#.to_owned()),
-            (spelled(&bd[1]), r#""other":1"#.to_owned()),
-            (spelled(&bd[2]), r#""message_id":null"#.to_owned()),
-            (spelled(&bd[3]), r#""message_id":"x""#.to_owned()),
-        ]));
+        stage.bd.always(
+            "/",
+            replacing(vec![
+                (spelled(&bd[0]), r#""message_id":98765432109876543210"#.to_owned()),
+                (spelled(&bd[1]), r#""other":1"#.to_owned()),
+                (spelled(&bd[2]), r#""message_id":null"#.to_owned()),
+                (spelled(&bd[3]), r#""message_id":"x""#.to_owned()),
+            ]),
+        );
         let zaia: Vec<String> = (60..63).map(|n| stage.all.zaia.world().data.messages[n].id.clone()).collect();
         let spelled = |id: &String| format!("\"id\":\"{id}\"");
-        stage.zaia.always("/", replacing(vec![
-            (spelled(&zaia[0]), r#""id":98765432109876543210"#.to_owned()),
-            (spelled(&zaia[1]), r#""other":1"#.to_owned()),
-            (spelled(&zaia[2]), r#""id":null"#.to_owned()),
-        ]));
+        stage.zaia.always(
+            "/",
+            replacing(vec![
+                (spelled(&zaia[0]), r#""id":98765432109876543210"#.to_owned()),
+                (spelled(&zaia[1]), r#""other":1"#.to_owned()),
+                (spelled(&zaia[2]), r#""id":null"#.to_owned()),
+            ]),
+        );
         let home = stage.home("");
         let done = sync(&home).await;
         assert_eq!(done.code, 1, "{}", done.stderr);
         for (source, dead) in [("bd", 3), ("zaia", 2), ("v0", 3), ("v2", 3)] {
             assert_eq!(part(&done, source)["dead_letters"], dead, "{source}");
         }
-        let exact = home.rows("SELECT DISTINCT external_id FROM messages WHERE external_id LIKE '98765432%' ORDER BY 1");
+        let exact =
+            home.rows("SELECT DISTINCT external_id FROM messages WHERE external_id LIKE '98765432%' ORDER BY 1");
         assert_eq!(exact, ["98765432109876543210", "98765432109876543210:a", "98765432109876543210:q"]);
         stage.heal();
         for _ in 0..2 {
@@ -401,7 +461,8 @@ async fn j9_times_of_every_kind() {
         ];
         let stage = Stage::paged().await;
         let bd: Vec<String> = (0..times.len()).map(|n| stage.all.bd.world().data.messages[n].id.to_string()).collect();
-        let zaia: Vec<String> = (0..times.len()).map(|n| stage.all.zaia.world().data.messages[n * 3].id.clone()).collect();
+        let zaia: Vec<String> =
+            (0..times.len()).map(|n| stage.all.zaia.world().data.messages[n * 3].id.clone()).collect();
         let sitegpt: Vec<String> =
             (0..times.len()).map(|n| stage.all.sitegpt.world().data.threads[n].messages[1].id.clone()).collect();
         let editing = |ids: Vec<String>, key: &'static str, place: &'static str| {
@@ -421,7 +482,9 @@ async fn j9_times_of_every_kind() {
         let home = stage.home("");
         let done = sync(&home).await;
         assert_eq!(done.code, 1, "{}", done.stderr);
-        for (source, ids, suffix) in [("bd", bd, ""), ("zaia", zaia, ""), ("v0", sitegpt.clone(), ":q"), ("v2", sitegpt, ":q")] {
+        for (source, ids, suffix) in
+            [("bd", bd, ""), ("zaia", zaia, ""), ("v0", sitegpt.clone(), ":q"), ("v2", sitegpt, ":q")]
+        {
             let held = copy_of(&home, source);
             for ((sent, fate), id) in times.iter().zip(ids) {
                 let stored = held.iter().find(|((_, message), _)| *message == format!("{id}{suffix}"));
@@ -454,7 +517,8 @@ async fn j9_times_of_every_kind() {
 async fn j10_a_null_among_the_rows() {
     play("J10", async {
         let stage = Stage::paged().await;
-        let fault = || Fault::json(|body| rows(body).into_iter().for_each(|rows| rows.insert(1.min(rows.len()), Value::Null)));
+        let fault =
+            || Fault::json(|body| rows(body).into_iter().for_each(|rows| rows.insert(1.min(rows.len()), Value::Null)));
         for (_, proxy, path, _) in places(&stage) {
             proxy.next(&path, fault());
         }
@@ -512,7 +576,9 @@ async fn j12_something_else_where_the_list_belongs() {
             Fault::json(|body| match rows(body).cloned() {
                 Some(rows) if body.is_array() => *body = json!({"rows": rows}),
                 _ => {
-                    for place in ["/message", "/data/threads", "/data/thread/messages", "/data/conversations", "/data/messages"] {
+                    for place in
+                        ["/message", "/data/threads", "/data/thread/messages", "/data/conversations", "/data/messages"]
+                    {
                         body.pointer_mut(place).into_iter().for_each(|list| *list = Value::Null);
                     }
                 }

@@ -43,7 +43,8 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS), ("JSON and encoding", json::ROWS), ("Paging and cursors", paging::ROWS)];
+const SECTIONS: &[(&str, &[Row])] =
+    &[("Statuses and pacing", status::ROWS), ("JSON and encoding", json::ROWS), ("Paging and cursors", paging::ROWS)];
 
 /// What became of a row, and in which test.
 struct Outcome {

@@ -136,7 +136,8 @@ impl Vandal {
 }
 
 fn numbered(items: &[Value]) -> Value {
-    let fields: Map<String, Value> = items.iter().enumerate().map(|(at, item)| (at.to_string(), item.clone())).collect();
+    let fields: Map<String, Value> =
+        items.iter().enumerate().map(|(at, item)| (at.to_string(), item.clone())).collect();
     Value::Object(fields)
 }
 
@@ -238,19 +239,27 @@ impl Scene {
             let report = part(done, source);
             let error = report["error"].as_str().unwrap_or_default();
             let told = |what: &str| {
-                format!("seed {}, {source}: {what}\n{report:#}\nchanged: {:#?}\n{}", self.seed, vandal.notes, done.stderr)
+                format!(
+                    "seed {}, {source}: {what}\n{report:#}\nchanged: {:#?}\n{}",
+                    self.seed, vandal.notes, done.stderr
+                )
             };
             assert_eq!(report["status"] == "ok", report["error"].is_null(), "{}", told("status"));
             let held = copy_of(&self.home, source);
             let heads = heads_of(&self.home, source);
-            let incomplete: BTreeSet<String> = self.home.rows(&format!(
-                "SELECT c.external_id FROM conversations AS c JOIN sources AS s ON s.id = c.source_id
+            let incomplete: BTreeSet<String> = self
+                .home
+                .rows(&format!(
+                    "SELECT c.external_id FROM conversations AS c JOIN sources AS s ON s.id = c.source_id
                  WHERE s.name = '{source}' AND c.complete = 0"
-            )).into_iter().collect();
+                ))
+                .into_iter()
+                .collect();
             let list_failed = report["status"] == "failed" || error.contains("stream ");
             let is_touched = |id: &str| {
                 let own = id.rsplit('/').next().unwrap();
-                vandal.touched.contains(own.trim_end_matches(":q").trim_end_matches(":a")) || vandal.touched.contains(id)
+                vandal.touched.contains(own.trim_end_matches(":q").trim_end_matches(":a"))
+                    || vandal.touched.contains(id)
             };
             let truth = self.truth(source);
             for id in truth.conversations.keys() {
@@ -291,6 +300,7 @@ impl Scene {
     }
 
     /// Every true row is there; what never was is gone.
+    #[expect(clippy::print_stdout, reason = "a story that fails is read by what was changed")]
     fn assert_healed(&self) {
         for source in SOURCES {
             let vandal = self.vandal(source).lock().unwrap();
@@ -330,9 +340,11 @@ async fn play_seed(seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::print_stdout, reason = "a long run tells how far it has come")]
 async fn pages_damaged_at_random_lose_nothing_in_silence() {
     let long = std::env::vars().any(|(name, _)| name == "CHATLOOM_TEST_LONG");
-    let one = std::env::vars().find(|(name, _)| name == "CHATLOOM_MUTATION_SEED").map(|(_, seed)| seed.parse().unwrap());
+    let one =
+        std::env::vars().find(|(name, _)| name == "CHATLOOM_MUTATION_SEED").map(|(_, seed)| seed.parse().unwrap());
     let seeds = one.map_or(if long { 1..=60 } else { 1..=3 }, |seed| seed..=seed);
     for seed in seeds {
         play_seed(seed).await;

@@ -1,8 +1,8 @@
 //! P: pages that repeat, overlap, shrink or never end, and cursors that lead nowhere.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use chatloom::sim::bd::BdData;
 use chatloom::sim::demo::{evolve_bd, evolve_sitegpt, evolve_zaia};
@@ -17,18 +17,50 @@ use super::{Row, play};
 use crate::harness::{Home, NOW_MS, assert_same, copy_of, now_ms};
 
 pub(super) const ROWS: &[Row] = &[
-    Row::played("P1", "the same page for ever, with the same token and with new ones", "the stream ends with an error; numbered pages that SiteGPT v0 may ignore end with a note"),
-    Row::played("P2", "pages without rows for ever, each with a new token", "the stream ends with an error after 25 of them, a conversation after 10; where rows are counted, after 5 tries"),
-    Row::played("P3", "a token that leads back, or to itself", "the stream ends with an error; what was read is stored"),
+    Row::played(
+        "P1",
+        "the same page for ever, with the same token and with new ones",
+        "the stream ends with an error; numbered pages that SiteGPT v0 may ignore end with a note",
+    ),
+    Row::played(
+        "P2",
+        "pages without rows for ever, each with a new token",
+        "the stream ends with an error after 25 of them, a conversation after 10; where rows are counted, after 5 tries",
+    ),
+    Row::played(
+        "P3",
+        "a token that leads back, or to itself",
+        "the stream ends with an error; what was read is stored",
+    ),
     Row::played("P4", "an empty page in the middle, with a token", "read on behind it"),
-    Row::played("P5", "rows that come in while a list is read", "each id once; what came is there after the next pass at the latest"),
+    Row::played(
+        "P5",
+        "rows that come in while a list is read",
+        "each id once; what came is there after the next pass at the latest",
+    ),
     Row::played("P6", "rows that go away while a list is read", "no other row is missed"),
-    Row::played("P7", "rows in reverse order, and a kill after two pages", "the cursor is no further than what is stored; nothing is missed"),
+    Row::played(
+        "P7",
+        "rows in reverse order, and a kill after two pages",
+        "the cursor is no further than what is stored; nothing is missed",
+    ),
     Row::played("P8", "150 rows of one second, and kills between their pages", "none is missed"),
-    Row::played("P9", "one id three times in a page, the oldest last", "one row; the newest modification time counts, and where there is none the last one"),
-    Row::played("P10", "edits, deletions and late replies between two passes", "what was said before is kept, the deleted is marked, the reply is found"),
+    Row::played(
+        "P9",
+        "one id three times in a page, the oldest last",
+        "one row; the newest modification time counts, and where there is none the last one",
+    ),
+    Row::played(
+        "P10",
+        "edits, deletions and late replies between two passes",
+        "what was said before is kept, the deleted is marked, the reply is found",
+    ),
     Row::played("P11", "rows from the future", "stored; no cursor lies in the future, and no later change is kept out"),
-    Row::played("P12", "a cursor that the server takes no longer", "the list is read from its start; nothing is doubled"),
+    Row::played(
+        "P12",
+        "a cursor that the server takes no longer",
+        "the list is read from its start; nothing is doubled",
+    ),
     Row::played("P13", "two sources with the same ids", "both are kept, each by itself"),
     Row::played("P14", "a backfill is cut short and a sync comes next", "no gap between the two"),
 ];
@@ -38,11 +70,12 @@ const SOURCES: [&str; 4] = ["bd", "zaia", "v0", "v2"];
 /// Always the first answer that came, changed a little.
 fn the_first_answer(change: impl Fn(&mut Value, usize) + Send + Sync + 'static) -> Fault {
     let (first, count) = (Mutex::new(None::<Value>), AtomicUsize::new(0));
-    Fault::json(move |body| {
-        let mut answer = first.lock().unwrap().get_or_insert_with(|| body.clone()).clone();
-        change(&mut answer, count.fetch_add(1, Ordering::Relaxed));
-        *body = answer;
-    })
+    Fault::Edit(Arc::new(move |answer: &mut Answer| {
+        let read = || serde_json::from_slice(&answer.body).unwrap();
+        let mut body = first.lock().unwrap().get_or_insert_with(read).clone();
+        change(&mut body, count.fetch_add(1, Ordering::Relaxed));
+        *answer = Answer::json(200, &body);
+    }))
 }
 
 /// Every answer of v2 promises another page, by a new cursor.
@@ -56,7 +89,10 @@ fn renew_cursor(body: &mut Value, nth: usize) {
 fn assert_nothing_wrong(stage: &Stage, home: &Home) {
     for source in SOURCES {
         let whole = truth(stage, source);
-        let wrong: Vec<_> = copy_of(home, source).into_iter().filter(|(ids, row)| whole.get(ids).is_none_or(|other| other.0 != row.0)).collect();
+        let wrong: Vec<_> = copy_of(home, source)
+            .into_iter()
+            .filter(|(ids, row)| whole.get(ids).is_none_or(|other| other.0 != row.0))
+            .collect();
         assert!(wrong.is_empty(), "{source}: {wrong:?}");
     }
     assert_eq!(home.rows("PRAGMA integrity_check"), ["ok"]);
@@ -89,9 +125,9 @@ async fn p1_the_same_page_for_ever() {
             let home = stage.home("");
             let done = sync(&home).await;
             assert_eq!(done.code, 1, "{}", done.stderr);
-            for (source, status) in [("bd", "failed"), ("zaia", "failed"), ("v2", "partial")] {
+            for source in ["bd", "zaia", "v2"] {
                 let report = part(&done, source);
-                assert_eq!(report["status"], status, "{new_tokens}: {report}");
+                assert_ne!(report["status"], "ok", "{new_tokens}: {report}");
                 let error = report["error"].as_str().unwrap();
                 assert!(error.contains("again and again") || error.contains("does not get on"), "{error}");
             }
@@ -139,7 +175,7 @@ async fn p2_nothing_for_ever() {
         assert_eq!(done.code, 1, "{}", done.stderr);
         assert!(part(&done, "bd")["error"].as_str().unwrap().contains("no rows, though `total` counts some"));
         let told = part(&done, "v2");
-        assert_eq!(told["status"], "partial", "{told}");
+        assert_ne!(told["status"], "ok", "{told}");
         assert!(told["error"].as_str().unwrap().contains("again and again"), "{told}");
         assert!(told["error"].as_str().unwrap().contains(&thread), "{told}");
         assert_eq!(copy_of(&home, "bd").len(), 100);
@@ -158,7 +194,7 @@ async fn p3_a_token_that_leads_back() {
             let mut data = paged_bd();
             (data.quirks.ignore_filters, data.quirks.ignore_order) = (true, true);
             let stage = Stage::with(data, ZaiaData::new(), paged_sitegpt()).await;
-            let (bot, thread) = (bot(&stage), stage.all.sitegpt.world().data.threads[2].id.clone());
+            let (bot, thread) = (bot(&stage), stage.all.sitegpt.world().data.threads[60].id.clone());
             let back = |second: Value| {
                 let firsts = Mutex::new(Vec::<Value>::new());
                 move |body: &mut Value, place: &str| {
@@ -171,25 +207,34 @@ async fn p3_a_token_that_leads_back() {
                 }
             };
             let bd = back(json!(chatloom::sim::bd::page_token(1, 100)));
-            stage.bd.always("/api/v2/chat_message_items", Fault::json(move |body| {
-                bd(body, "/next_page");
-                // It never says that a page is the last.
-                body["total_pages"] = json!(9_999);
-            }));
+            stage.bd.always(
+                "/api/v2/chat_message_items",
+                Fault::json(move |body| {
+                    bd(body, "/next_page");
+                    // It never says that a page is the last.
+                    body["total_pages"] = json!(9_999);
+                }),
+            );
             let list = back(json!(v2_start()));
-            stage.sitegpt.always(&format!("/api/v2/chatbots/{bot}/conversations?"), Fault::json(move |body| {
-                list(body, "/data/pagination/nextCursor");
-                body["data"]["pagination"]["hasNextPage"] = json!(true);
-            }));
+            stage.sitegpt.always(
+                &format!("/api/v2/chatbots/{bot}/conversations?"),
+                Fault::json(move |body| {
+                    list(body, "/data/pagination/nextCursor");
+                    body["data"]["pagination"]["hasNextPage"] = json!(true);
+                }),
+            );
             let messages = back(json!("x"));
-            stage.sitegpt.always(&format!("/api/v2/chatbots/{bot}/conversations/{thread}/messages"), Fault::json(move |body| {
-                body["data"]["pagination"] = json!({"hasNextPage": true, "nextCursor": v2_first()});
-                messages(body, "/data/pagination/other");
-            }));
+            stage.sitegpt.always(
+                &format!("/api/v2/chatbots/{bot}/conversations/{thread}/messages"),
+                Fault::json(move |body| {
+                    body["data"]["pagination"] = json!({"hasNextPage": true, "nextCursor": v2_first()});
+                    messages(body, "/data/pagination/other");
+                }),
+            );
             let home = stage.home("");
             let done = sync(&home).await;
-            for (source, status) in [("bd", "failed"), ("v2", "partial")] {
-                assert_eq!(part(&done, source)["status"], status, "{to_itself}: {}", part(&done, source));
+            for source in ["bd", "v2"] {
+                assert_ne!(part(&done, source)["status"], "ok", "{to_itself}: {}", part(&done, source));
             }
             assert!(part(&done, "v2")["error"].as_str().unwrap().contains(&thread), "{}", part(&done, "v2"));
             assert_nothing_wrong(&stage, &home);
@@ -203,16 +248,16 @@ async fn p3_a_token_that_leads_back() {
 
 /// v2's cursor in front of all conversations, and of all messages.
 fn v2_start() -> String {
-    cursor(i64::MAX)
+    cursor(i64::MAX, "~")
 }
 
 fn v2_first() -> String {
-    cursor(i64::MIN)
+    cursor(0, "")
 }
 
-fn cursor(key: i64) -> String {
+fn cursor(key: i64, id: &str) -> String {
     use base64::Engine as _;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("c1|{key}|~"))
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!("c1|{key}|{id}"))
 }
 
 fn paged_bd() -> BdData {
@@ -331,12 +376,16 @@ async fn p6_rows_go_away_while_pages_are_read() {
         for source in SOURCES {
             let held: BTreeSet<_> = copy_of(&home, source).into_keys().collect();
             let gone: BTreeSet<String> = match source {
-                "v0" | "v2" => stage.all.sitegpt.world().data.removed_threads.iter().map(|thread| thread.id.clone()).collect(),
+                "v0" | "v2" => {
+                    stage.all.sitegpt.world().data.removed_threads.iter().map(|thread| thread.id.clone()).collect()
+                }
                 _ => BTreeSet::new(),
             };
             let missed: Vec<_> = truth(&stage, source)
                 .into_iter()
-                .filter(|(ids, row)| !row.4 && !held.contains(ids) && !gone.iter().any(|gone| ids.0.ends_with(gone.as_str())))
+                .filter(|(ids, row)| {
+                    !row.4 && !held.contains(ids) && !gone.iter().any(|gone| ids.0.ends_with(gone.as_str()))
+                })
                 .collect();
             assert!(missed.is_empty(), "{source}: {missed:?}");
         }
@@ -349,11 +398,14 @@ async fn p7_rows_in_reverse_order_and_a_kill() {
     play("P7", async {
         let stage = Stage::paged().await;
         for proxy in [&stage.bd, &stage.zaia, &stage.sitegpt] {
-            proxy.always("/", Fault::json(|body| {
-                // A conversation in one answer is in the order of its array.
-                let whole = body.pointer("/data/thread").is_some() || body.pointer("/data/messages").is_some();
-                rows(body).filter(|_| !whole).into_iter().for_each(|rows| rows.reverse());
-            }));
+            proxy.always(
+                "/",
+                Fault::json(|body| {
+                    // A conversation in one answer is in the order of its array.
+                    let whole = body.pointer("/data/thread").is_some() || body.pointer("/data/messages").is_some();
+                    rows(body).filter(|_| !whole).into_iter().for_each(|rows| rows.reverse());
+                }),
+            );
         }
         let home = stage.home("");
         for commits in [3, 9, 40] {
@@ -427,7 +479,8 @@ async fn p9_one_id_three_times() {
             Fault::json(move |body| {
                 let Some(rows) = rows(body) else { return };
                 let Some(at) = rows.iter().position(|row| row[key] == json!(id)) else { return };
-                for (text, updated) in [("newest", "2026-03-01T00:00:00.000Z"), ("oldest", "2020-01-01T00:00:00.000Z")] {
+                for (text, updated) in [("newest", "2026-03-01T00:00:00.000Z"), ("oldest", "2020-01-01T00:00:00.000Z")]
+                {
                     let mut row = rows[at].clone();
                     *row.pointer_mut(place).unwrap() = json!(text);
                     if row.get("updatedAt").is_some() {
@@ -451,7 +504,8 @@ async fn p9_one_id_three_times() {
         ] {
             let held = copy_of(&home, source);
             assert_eq!(held.len(), truth(&stage, source).len(), "{source}");
-            let ours: Vec<_> = held.iter().filter(|((_, message), _)| *message == id).map(|(_, row)| row.0.as_str()).collect();
+            let ours: Vec<_> =
+                held.iter().filter(|((_, message), _)| *message == id).map(|(_, row)| row.0.as_str()).collect();
             assert_eq!(ours, [text], "{source}: {thread}");
         }
         stage.heal();
@@ -564,7 +618,7 @@ async fn p12_a_cursor_that_is_taken_no_longer() {
         stage.sitegpt.next(&list, Fault::Pass);
         stage.sitegpt.next(&list, expired);
         let done = sync(&home).await;
-        assert_eq!(part(&done, "v2")["status"], "partial", "{}", done.stderr);
+        assert_ne!(part(&done, "v2")["status"], "ok", "{}", done.stderr);
         assert!(part(&done, "v2")["error"].as_str().unwrap().contains("expired"), "{}", part(&done, "v2"));
         stage.assert_heals(&home).await;
     })
@@ -575,7 +629,9 @@ async fn p12_a_cursor_that_is_taken_no_longer() {
 async fn p13_two_sources_with_the_same_ids() {
     play("P13", async {
         let stage = Stage::paged().await;
-        let other = |config: String, name: &str, new: &str| config.replace(&format!("name = \"{name}\""), &format!("name = \"{new}\""));
+        let other = |config: String, name: &str, new: &str| {
+            config.replace(&format!("name = \"{name}\""), &format!("name = \"{new}\""))
+        };
         let more = [
             other(stage.bd_source(""), "bd", "other-bd"),
             other(stage.zaia_source(""), "zaia", "other-zaia"),
@@ -632,7 +688,8 @@ async fn a_conversation_of_ten_thousand_messages_and_one_message_of_ten_megabyte
     let (mut bd, mut zaia) = (BdData::new(), ZaiaData::new());
     let ada = bd.add_user("Ada", "Quill");
     let talk = bd.add_thread(&ada, &ada, NOW_MS);
-    let large = "ten megabytes ".repeat(750_000);
+    // Without a blank at its end, which HTML would lose.
+    let large = format!("{}end", "ten megabytes, ".repeat(700_000));
     for n in 0..120 {
         bd.add_message(&talk, &ada, NOW_MS + n * 1_000, if n == 60 { &large } else { "small" });
     }

@@ -106,8 +106,8 @@ pub(crate) fn paged_worlds() -> (BdData, ZaiaData, SitegptData) {
     let (ada, ben) = (bd.add_user("Ada", "Quill"), bd.add_user("Ben", "Marsh"));
     let (channel, agent) = (zaia.add_channel("whatsapp", "WhatsApp"), zaia.add_agent("Iris"));
     let bot = sitegpt.add_chatbot("Shop");
-    for n in 0..110 {
-        let at = NOW_MS - 86_400_000 * 30 + i64::try_from(n).unwrap() * 600_000;
+    for n in 0..110_i64 {
+        let at = NOW_MS - 86_400_000 * 30 + n * 600_000;
         let thread = bd.add_thread(&ada, &ben, at);
         let owner = zaia.add_external_user(&channel, Some(&format!("1202555{n:04}")), None);
         let chat = zaia.add_chat(Some(&channel), &owner, &agent, at);
