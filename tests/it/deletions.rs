@@ -127,9 +127,9 @@ async fn a_reading_that_fails_proves_no_absence() {
     let gone = sim.world().data.messages[3].id;
     sim.world().data.remove_message(gone);
     for _ in 0..3 {
-        // The first two pages, which lack the message, are read; the third never is.
+        // The first two pages, which lack the message, are read; the third never is, though it is asked for twice.
         sim.world().faults("/api/v2/chat_message_items", 2, &Fault::Pass);
-        sim.world().fault("/api/v2/chat_message_items", Fault::status(400));
+        sim.world().faults("/api/v2/chat_message_items", 2, &Fault::status(400));
         let done = home.run(&["sync", "--full", "--json"]).await;
         assert_eq!(sim.world().faults_left(), 0, "{}", done.stdout);
         assert_eq!(marked(&home), (0, 0), "{}", done.stdout);

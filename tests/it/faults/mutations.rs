@@ -340,7 +340,6 @@ async fn play_seed(seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stdout, reason = "a long run tells how far it has come")]
 async fn pages_damaged_at_random_lose_nothing_in_silence() {
     let long = std::env::vars().any(|(name, _)| name == "CHATLOOM_TEST_LONG");
     let one =
