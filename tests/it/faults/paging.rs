@@ -709,3 +709,54 @@ async fn a_conversation_of_ten_thousand_messages_and_one_message_of_ten_megabyte
     }
     assert_eq!(stage.sitegpt.count(&format!("/api/v2/chatbots/{bot}/conversations/{thread}/messages")), 100);
 }
+
+/// The last row of a page says another id, once.
+fn leading_past(id: u64) -> Fault {
+    Fault::json(move |body| {
+        let last = rows(body).and_then(|rows| rows.last_mut());
+        last.into_iter().for_each(|row| row["message_id"] = json!(id.to_string()));
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_id_leads_no_reader_past_rows() {
+    const MESSAGES: &str = "/api/v2/chat_message_items";
+    let mark = "SELECT json_extract(cursor, '$.watermark') FROM cursors WHERE stream = 'messages'";
+    // In the middle of the list: far behind its end, and between two rows.
+    let further_on = paged_bd().messages[180].id;
+    for wrong in [9_007_199_254_740_993, further_on] {
+        let stage = Stage::paged().await;
+        let home = Home::new(&stage.bd_source(""));
+        stage.bd.next(MESSAGES, leading_past(wrong));
+        let done = sync(&home).await;
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let whole = truth(&stage, "bd");
+        let mut held = copy_of(&home, "bd");
+        // The true owner of an id took it back, or nobody has it.
+        held.retain(|ids, row| whole.contains_key(ids) || !row.4 && ids.1 != wrong.to_string());
+        assert_same(&held, &whole);
+        let last = stage.all.bd.world().data.messages.last().unwrap().id;
+        assert_eq!(home.number(mark), i64::try_from(last).unwrap());
+        assert!(stage.bd.count(MESSAGES) <= 10, "{}", stage.bd.count(MESSAGES));
+    }
+    // At its end, where only an unfiltered question tells; it is put hourly.
+    let stage = Stage::paged().await;
+    let home = Home::new(&stage.bd_source(""));
+    stage.bd.times(MESSAGES, 3, &Fault::Pass);
+    stage.bd.next(MESSAGES, leading_past(9_007_199_254_740_993));
+    assert_eq!(sync(&home).await.code, 0);
+    assert_eq!(home.number(mark), 9_007_199_254_740_993);
+    let (thread, owner) = {
+        let thread = &stage.all.bd.world().data.threads[3];
+        (thread.token.clone(), thread.owner.clone())
+    };
+    let news = stage.all.bd.world().data.add_message(&thread, &owner, NOW_MS, "news");
+    let connection = rusqlite::Connection::open(home.db()).unwrap();
+    connection.execute_batch("UPDATE cursors SET cursor = json_set(cursor, '$.probed_at', 0)").unwrap();
+    drop(connection);
+    assert_eq!(sync(&home).await.code, 0);
+    let mut held = copy_of(&home, "bd");
+    held.retain(|(_, id), _| id != "9007199254740993");
+    assert_same(&held, &truth(&stage, "bd"));
+    assert_eq!(home.number(mark), i64::try_from(news).unwrap());
+}
