@@ -28,7 +28,7 @@ impl Runner {
         &self,
         feed: &Feed,
         walk: &Walk,
-        cursor: &FeedCursor,
+        cursor: &mut FeedCursor,
         began_at: Option<i64>,
     ) -> Result<Option<Doubt>, PassError> {
         let contradicted = match walk {
@@ -54,6 +54,8 @@ impl Runner {
         if !contradicted && (!due || self.probed.swap(true, Ordering::Relaxed)) {
             return Ok(None);
         }
+        // Said of this stream alone: the others have their turn in the passes that follow.
+        cursor.probed_at = Some(self.started_ms);
         let page = self.source.provider.page(&feed.key, &ask).await?;
         let keys = || page.records.iter().filter_map(|record| record.key);
         if keys().any(|key| limit_key.is_some_and(|limit| key >= limit)) {

@@ -1,7 +1,6 @@
 //! Reading one feed: ask, normalise, commit with the cursor, until its walk is at its end.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 
 use super::cursor::{FeedCursor, Unit};
 use super::doubt::Doubt;
@@ -100,7 +99,7 @@ impl Runner {
                 fresh = false;
                 self.store_page(feed, page, &mut cursor, Some(&walk), swept).await?;
             }
-            match self.doubt(feed, &walk, &cursor, began_at).await? {
+            match self.doubt(feed, &walk, &mut cursor, began_at).await? {
                 None => break,
                 Some(Doubt::Beyond { after }) if !std::mem::replace(&mut went_back, true) => {
                     walk = Walk::Keyset(Keyset::after(after));
@@ -296,9 +295,7 @@ impl Runner {
                 }
             }
         }
-        if self.probed.load(Ordering::Relaxed) || cursor.probed_at.is_none() {
-            cursor.probed_at = Some(self.started_ms);
-        }
+        cursor.probed_at = cursor.probed_at.or(Some(self.started_ms));
         cursor.finished_at = Some(self.now());
         cursor.walk = Some(walk.clone()).filter(|walk| matches!(walk, Walk::Anchored(_)));
         if feed.complete {

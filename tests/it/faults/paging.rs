@@ -754,7 +754,10 @@ async fn a_wrong_id_leads_no_reader_past_rows() {
     let connection = rusqlite::Connection::open(home.db()).unwrap();
     connection.execute_batch("UPDATE cursors SET cursor = json_set(cursor, '$.probed_at', 0)").unwrap();
     drop(connection);
-    assert_eq!(sync(&home).await.code, 0);
+    // A pass puts one such question; every list has its turn.
+    for _ in 0..3 {
+        assert_eq!(sync(&home).await.code, 0);
+    }
     let mut held = copy_of(&home, "bd");
     held.retain(|(_, id), _| id != "9007199254740993");
     assert_same(&held, &truth(&stage, "bd"));
