@@ -23,7 +23,7 @@ pub(crate) const HASTE: &str = "haste=20";
 
 impl Stage {
     pub(crate) async fn start() -> Self {
-        Self::of(Everybody::start().await).await
+        Self::around(Everybody::start().await).await
     }
 
     /// Providers whose lists fill several pages, with little in each conversation.
@@ -34,7 +34,7 @@ impl Stage {
 
     /// Providers with data of one's own.
     pub(crate) async fn with(bd: BdData, zaia: ZaiaData, sitegpt: SitegptData) -> Self {
-        Self::of(Everybody {
+        Self::around(Everybody {
             bd: BdSim::start(bd).await.unwrap(),
             zaia: ZaiaSim::start(zaia).await.unwrap(),
             sitegpt: SitegptSim::start(sitegpt).await.unwrap(),
@@ -42,8 +42,8 @@ impl Stage {
         .await
     }
 
-    /// The same with simulators that run already.
-    pub(crate) async fn of(all: Everybody) -> Self {
+    /// The same in front of other worlds.
+    pub(crate) async fn around(all: Everybody) -> Self {
         let bd = Proxy::before(all.bd.addr()).await;
         let zaia = Proxy::before(all.zaia.addr()).await;
         let sitegpt = Proxy::before(all.sitegpt.addr()).await;
