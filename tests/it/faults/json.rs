@@ -240,10 +240,7 @@ async fn j3_a_row_of_a_wrong_type() {
             assert!(held.iter().all(|(ids, row)| whole.get(ids).is_some_and(|other| other.0 == row.0)));
         }
         let letters = home.rows("SELECT stage || '|' || error FROM dead_letters");
-        assert!(
-            letters.iter().all(|letter| letter.contains("|$") && letter.contains("expected") || letter.contains("not")),
-            "{letters:?}"
-        );
+        assert!(letters.len() == 8 && letters.iter().all(|letter| letter.starts_with("decode|$")), "{letters:?}");
         assert_eq!(
             home.rows("SELECT body FROM dead_letters WHERE body LIKE '%a text where an object belongs%'").len(),
             2
@@ -615,7 +612,8 @@ async fn j13_no_json() {
 async fn j14_nul_in_a_text() {
     play("J14", async {
         let stage = Stage::paged().await;
-        for (proxy, text) in [(&stage.bd, "thread 60, m"), (&stage.zaia, "chat 60, m"), (&stage.sitegpt, "question 60")] {
+        for (proxy, text) in [(&stage.bd, "thread 60, m"), (&stage.zaia, "chat 60, m"), (&stage.sitegpt, "question 60")]
+        {
             proxy.always("/", Fault::replace(text, b"a\\u0000b"));
         }
         let home = stage.home("");
@@ -629,7 +627,9 @@ async fn j14_nul_in_a_text() {
             let html = held.values().filter(|row| row.0.starts_with("abessage")).count();
             assert_eq!(whole + html, changed, "{source}: {whole} {html}");
         }
-        let thread = home.rows("SELECT external_id FROM v_messages AS v JOIN conversations AS c ON c.id = v.conversation_id WHERE instr(CAST(v.body_text AS BLOB), x'6100') LIMIT 1");
+        let thread = home.rows(
+            "SELECT v.conversation_id FROM v_messages AS v WHERE instr(CAST(v.body_text AS BLOB), x'6100') LIMIT 1",
+        );
         let shown = home.run(&["show", &thread[0]]).await;
         assert_eq!(shown.code, 0, "{}", shown.stderr);
         assert!(!shown.stdout.contains('\u{0}'), "{}", shown.stdout);
