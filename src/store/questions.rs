@@ -148,6 +148,19 @@ impl Store {
         self.on_writer("reading the newest change", move |conn| work::newest_update(conn, source_id)).await
     }
 
+    /// The greatest id of a stream's stored records that is no greater than a bound.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn greatest_id(
+        &self,
+        source_id: i64,
+        stream: &'static str,
+        up_to: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        self.on_writer("reading the greatest id", move |conn| work::greatest_id(conn, source_id, stream, up_to)).await
+    }
+
     /// Where a stream stands, as JSON.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ impl Tx<'_> {
             reaction: row.reaction.clamp(-1, 1),
             model: row.model.clone(),
             thread: row.thread.clone(),
-            version: row.version.or(stored.version),
+            version: self.credible(row.version).or(self.credible(stored.version)),
             content_hash: hash,
         };
         let same_parts = altered::citations(self.conn, id)? == row.citations

@@ -79,12 +79,15 @@ impl Tx<'_> {
                 )?
                 .execute(params![self.source_id, stream])?;
             failpoint!("sweep.counted");
+            // A row that a record which was met makes as well is not gone: its other record only gave a wrong id.
             let gone: Vec<(i64, i64)> = self
                 .conn
                 .prepare_cached(
                     "SELECT id, row_id FROM raw_records
                      WHERE id IN (SELECT raw_id FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)
-                     AND missed >= ?3 AND row_id IS NOT NULL",
+                     AND missed >= ?3 AND row_id IS NOT NULL
+                     AND row_id NOT IN (SELECT row_id FROM raw_records WHERE source_id = ?1 AND stream = ?2
+                                        AND missed = 0 AND row_id IS NOT NULL)",
                 )?
                 .query_map(params![self.source_id, stream, READINGS], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;

@@ -5,6 +5,7 @@
 
 mod again;
 mod cursor;
+mod doubt;
 mod error;
 mod feed;
 mod fetch;

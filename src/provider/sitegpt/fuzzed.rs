@@ -43,7 +43,7 @@ pub(crate) fn v2(body: &[u8]) -> Vec<Normalised> {
     let mut found = Vec::new();
     lists(body, &["conversations", "threads", "items"], &mut found);
     let messages = read(body, |answer| {
-        drop(answer.next_cursor());
+        drop(answer.next_cursor(1, 2));
         let rows = answer.rows(&["messages"])?;
         Ok((0_i64..).zip(rows).map(|(seq, raw)| records::message(CONVERSATION, seq, raw)).collect::<Vec<_>>())
     });

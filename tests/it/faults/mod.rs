@@ -10,7 +10,10 @@ mod chaos;
 mod damage;
 mod disk;
 mod fault;
+mod json;
+mod mutations;
 mod operations;
+mod paging;
 mod proxy;
 mod scale;
 mod size;
@@ -53,6 +56,8 @@ const SECTIONS: &[(&str, &[Row])] = &[
     ("Statuses and pacing", status::ROWS),
     ("Transport", transport::ROWS),
     ("Size and resources", size::ROWS),
+    ("JSON and encoding", json::ROWS),
+    ("Paging and cursors", paging::ROWS),
     ("Crashes, disk and file", disk::ROWS),
     ("Operations", operations::ROWS),
 ];

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use chatloom::sim::bd::BdData;
+use chatloom::sim::sitegpt::SitegptData;
+use chatloom::sim::zaia::ZaiaData;
+use chatloom::sim::{BdSim, SitegptSim, ZaiaSim};
 use serde_json::Value;
 
 use super::proxy::Proxy;
 use crate::failures::Everybody;
-use crate::harness::{Home, Run, source};
+use crate::harness::{Home, NOW_MS, Run, source};
 
 /// The three providers, each behind a proxy of its own.
 pub(crate) struct Stage {
@@ -33,6 +37,22 @@ pub(crate) const HASTE: &str = "haste=20";
 impl Stage {
     pub(crate) async fn start() -> Self {
         Self::around(Everybody::start().await).await
+    }
+
+    /// Providers whose lists fill several pages, with little in each conversation.
+    pub(crate) async fn paged() -> Self {
+        let (bd, zaia, sitegpt) = paged_worlds();
+        Self::with(bd, zaia, sitegpt).await
+    }
+
+    /// Providers with data of one's own.
+    pub(crate) async fn with(bd: BdData, zaia: ZaiaData, sitegpt: SitegptData) -> Self {
+        Self::around(Everybody {
+            bd: BdSim::start(bd).await.unwrap(),
+            zaia: ZaiaSim::start(zaia).await.unwrap(),
+            sitegpt: SitegptSim::start(sitegpt).await.unwrap(),
+        })
+        .await
     }
 
     /// The same in front of other worlds.
@@ -122,6 +142,33 @@ impl Stage {
 
 /// The end of every wait for an event: many rows are played at a time, and some of them are heavy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Lists of several pages, and little in each conversation.
+pub(crate) fn paged_worlds() -> (BdData, ZaiaData, SitegptData) {
+    let (mut bd, mut zaia, mut sitegpt) = (BdData::new(), ZaiaData::new(), SitegptData::new());
+    let (ada, ben) = (bd.add_user("Ada", "Quill"), bd.add_user("Ben", "Marsh"));
+    let (channel, agent) = (zaia.add_channel("whatsapp", "WhatsApp"), zaia.add_agent("Iris"));
+    let bot = sitegpt.add_chatbot("Shop");
+    for n in 0..110_i64 {
+        let at = NOW_MS - 86_400_000 * 30 + n * 600_000;
+        let thread = bd.add_thread(&ada, &ben, at);
+        let owner = zaia.add_external_user(&channel, Some(&format!("1202555{n:04}")), None);
+        let chat = zaia.add_chat(Some(&channel), &owner, &agent, at);
+        let talk = sitegpt.add_thread(&bot, at);
+        for m in 0..3 {
+            let sent = at + m * 20_000;
+            bd.add_message(&thread, if m == 1 { &ben } else { &ada }, sent, &format!("thread {n}, message {m}"));
+            let (role, who) = if m == 1 { ("assistant", &agent) } else { ("user", &owner) };
+            zaia.add_message(&chat, role, Some(who), sent, &format!("chat {n}, message {m}"));
+        }
+        sitegpt.add_normal(&talk, (&format!("question {n}"), at), (&format!("answer {n}"), at + 2_000));
+        sitegpt.add_user(&talk, &format!("and {n}"), at + 60_000);
+        if n % 5 == 0 {
+            sitegpt.add_system(&talk, "EMAIL_VERIFIED", "verified", at + 70_000);
+        }
+    }
+    (bd, zaia, sitegpt)
+}
 
 /// `sync --json`, with short waits.
 pub(crate) async fn sync(home: &Home) -> Run {
