@@ -35,6 +35,8 @@ fn settings(base: &str) -> HttpSettings {
         base_url: Url::parse(base).unwrap(),
         auth_header: "Authorization",
         auth_value: SecretString::from(format!("Bearer {KEY}")),
+        private_network: false,
+        roots: Vec::new(),
         timeout: Duration::from_secs(20),
         max_body_bytes: CAP,
         subject: crate::telemetry::Subject::nobody(),

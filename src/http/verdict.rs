@@ -87,7 +87,7 @@ impl Judge<'_> {
         match answer.status {
             204 | 205 | 304 => Verdict::Again(Setback::unreadable(format!("no content ({})", answer.status))),
             206 => Verdict::Again(Setback::unreadable("a part of the content (206)".to_owned())),
-            200..=299 => match read(&answer.body) {
+            200..=299 => match read(&self.words.hide(&answer.body)) {
                 Ok(value) => Verdict::Good(value),
                 Err(Unfit::Broken(why)) => Verdict::Again(Setback::unreadable(self.words.clean(&why))),
                 Err(Unfit::Refused { status, detail }) => self.refusal(status, self.words.clean(&detail), asked),
