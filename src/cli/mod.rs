@@ -12,6 +12,7 @@ mod init;
 mod logging;
 mod maintain;
 mod output;
+mod process;
 mod progress;
 mod rename;
 mod retry;
@@ -106,6 +107,7 @@ impl From<Exit> for ExitCode {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    process::leave_no_core();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
