@@ -48,6 +48,14 @@ pub(super) fn speed() -> u32 {
     1
 }
 
+/// How many times shorter waits for a provider are: only in tests, and only in debug builds.
+fn haste() -> u32 {
+    #[cfg(debug_assertions)]
+    return crate::store::failpoint::faults().haste.unwrap_or(1).max(1);
+    #[cfg(not(debug_assertions))]
+    1
+}
+
 /// The paces of credentials. They outlive a configuration: a pause that a provider asked for is not forgotten when
 /// the daemon is told to read its configuration again.
 #[derive(Default)]
@@ -139,7 +147,7 @@ pub(super) fn client(source: &SourceConfig, pacer: Arc<Pacer>, cancel: Cancellat
         subject: Subject::new(&source.name, source.kind().as_str()),
     };
     let problem = |problem| BuildError { name: source.name.clone(), provider: source.kind().as_str(), problem };
-    Http::new(settings, pacer, cancel).map_err(problem)
+    Http::hasty(settings, pacer, cancel, haste()).map_err(problem)
 }
 
 /// Makes a source around its client, with what the store remembers of its provider's API.

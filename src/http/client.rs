@@ -80,6 +80,20 @@ impl Http {
         Self::with_policy(settings, pacer, cancel, Policy::default())
     }
 
+    /// The same for a world in which time runs `haste` times faster (tests): waits before a further try are so many
+    /// times shorter. What is waited out at all is decided on the times as they were told.
+    ///
+    /// # Errors
+    /// See [`Http::new`].
+    pub fn hasty(
+        settings: HttpSettings,
+        pacer: Arc<Pacer>,
+        cancel: CancellationToken,
+        haste: u32,
+    ) -> Result<Self, String> {
+        Self::with_policy(settings, pacer, cancel, Policy::default().hastened(haste))
+    }
+
     /// A client that sends nothing: every question ends with [`FetchError::Cancelled`]. For adapters that only
     /// normalise what is stored.
     ///
@@ -203,7 +217,7 @@ impl Inner {
             };
             let wait = match setback.pause {
                 Pause::Asked(wait) => {
-                    self.pacer.close_for(wait);
+                    self.pacer.close_for(wait / self.policy.haste);
                     if wait > self.policy.patience {
                         events::put_off(&self.subject, endpoint, setback.status, wait);
                         return Err(FetchError::Deferred { endpoint: endpoint.to_owned(), wait });

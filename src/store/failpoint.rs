@@ -9,6 +9,7 @@
 //! | `crash=commit.rows:3` | aborts when `commit.rows` is passed for the third time; `*` stands for every point |
 //! | `cursors_first` | commits cursors and fetch marks before their rows: the mistake that the tests must notice |
 //! | `max_pages=300` | the file may not grow beyond so many pages: a full disk |
+//! | `haste=20` | waits before a request is made again are so much shorter |
 //! | `speed=60` | schedules and back-offs run so much faster than the world |
 //! | `stall=commit.rows` | stands still for ever when `commit.rows` is passed; `stall=commit.rows:3`: the third time |
 //! | `panic=pass.listed` | panics there, once: a mistake of ours that must not end the process |
@@ -46,6 +47,8 @@ mod armed {
         panic: Option<(String, u64)>,
         /// See `app::clock`.
         pub(crate) speed: Option<u32>,
+        /// See `app::build`.
+        pub(crate) haste: Option<u32>,
         pub(crate) cursors_first: bool,
         pub(crate) max_pages: Option<u32>,
         pub(crate) wal_limit: Option<u64>,
@@ -72,6 +75,7 @@ mod armed {
                         }
                     }
                     "speed" => faults.speed = Some(value.parse().map_err(|_| wrong())?),
+                    "haste" => faults.haste = Some(value.parse().map_err(|_| wrong())?),
                     "cursors_first" => faults.cursors_first = true,
                     "max_pages" => faults.max_pages = Some(value.parse().map_err(|_| wrong())?),
                     "wal_limit" => faults.wal_limit = Some(value.parse().map_err(|_| wrong())?),

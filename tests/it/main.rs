@@ -11,6 +11,7 @@ mod drift_list;
 mod drift_moves;
 mod drift_walks;
 mod failures;
+mod faults;
 mod forget;
 mod forget_letters;
 mod harness;

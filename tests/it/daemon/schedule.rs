@@ -2,7 +2,7 @@
 
 use super::rig::{Daemon, SOON, until};
 use crate::failures::Everybody;
-use crate::harness::{Home, bd_source, sitegpt_source, zaia_source};
+use crate::harness::{Home, bd_source, now_ms, sitegpt_source, zaia_source};
 
 fn modes(home: &Home) -> Vec<String> {
     home.rows("SELECT mode FROM sync_runs WHERE status = 'ok' ORDER BY id")
@@ -65,10 +65,14 @@ async fn cron_tables_say_when() {
     let all = Everybody::start().await;
     // Ten minutes take five seconds.
     let home = Home::new(&format!("{}poll = \"*/10 * * * *\"\nsweep = \"300d\"\n", bd_source("bd", &all.bd)));
+    let before = now_ms();
     let daemon = Daemon::start_faulty(&home, "speed=120");
-    until("the fourth time", SOON, || modes(&home).len() >= 4);
+    until("the sixth time", SOON, || modes(&home).len() >= 6);
     daemon.end();
-    // The beat that belongs to a time may come 0.4 seconds before it, which are 48 for this clock.
-    let times = "SELECT count(DISTINCT (started_at_ms + 48000) / 600000) FROM sync_runs";
-    assert_eq!(home.number(times), home.number("SELECT count(*) FROM sync_runs"), "once each time");
+    // The first pass is made at the start. However late a busy machine is, no time is used twice after it. The beat that belongs to a time may come
+    // 0.4 seconds before it, which are 48 for this clock; where its hands stood when it was started is not known.
+    let last = home.number("SELECT max(started_at_ms) FROM sync_runs");
+    let times = (last + 48_000) / 600_000 - before / 600_000;
+    let passes = home.number("SELECT count(*) FROM sync_runs");
+    assert!(passes <= 1 + times, "{passes} passes at {times} times");
 }
