@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use zeroize::Zeroize as _;
 
 /// A snapshot of environment variables: the process's own, or made up for a test. Not `Debug`: it holds secrets.
+///
 /// Its copies are wiped when it is dropped; those that the system keeps for the process cannot be.
 #[derive(Clone, Default)]
 pub struct Env {

@@ -90,6 +90,7 @@ mod tests {
     use super::*;
 
     /// A resolver that finds the addresses in the name itself: `_10.0.0.1_fd12::1_.example.test`.
+    #[expect(clippy::needless_pass_by_value, reason = "it stands for the system's, which keeps the name")]
     fn told_by_name(name: String) -> Found {
         let addresses = name.split('_').filter_map(|part| part.parse().ok());
         let addresses = addresses.map(|address: IpAddr| SocketAddr::new(address, 0)).collect();

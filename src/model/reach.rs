@@ -77,7 +77,7 @@ fn of_v6(address: Ipv6Addr) -> Reach {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => inner(high, low),
         _ if address == METADATA => Reach::Nowhere,
         [0xfc00..=0xfdff, ..] => Reach::Private,
-        [0xfe80..=0xfeff | 0xff00..=0xffff, ..] | [0x2001, 0, ..] | [0x64, 0xff9b, 1, ..] => Reach::Nowhere,
+        [0xfe80..=0xffff, ..] | [0x2001, 0, ..] | [0x64, 0xff9b, 1, ..] => Reach::Nowhere,
         _ => Reach::Public,
     }
 }

@@ -33,5 +33,6 @@ mod replay;
 mod secrets;
 mod snapshots;
 mod telling;
+mod traces;
 mod verify;
 mod zone;
