@@ -11,3 +11,5 @@ mod soak;
 #[cfg(debug_assertions)]
 mod soak_network;
 mod sources;
+
+pub(crate) use rig::{Daemon, Manager, SOON, until};

@@ -6,7 +6,9 @@
 
 #![allow(dead_code, reason = "the rig is complete before the rows that use it")]
 
+mod content;
 mod fault;
+mod keys;
 mod proxy;
 mod stage;
 mod status;
@@ -40,7 +42,8 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS)];
+const SECTIONS: &[(&str, &[Row])] =
+    &[("Statuses and pacing", status::ROWS), ("Keys", keys::ROWS), ("Content", content::ROWS)];
 
 /// What became of a row, and in which test.
 struct Outcome {
