@@ -111,11 +111,12 @@ pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            let usage = error.use_stderr();
-            if error.print().is_err() {
-                return Exit::Failed.into();
+            if error.use_stderr() {
+                // It repeats what was typed, or pasted.
+                output::warn(&output::tame(&error.render().to_string()));
+                return Exit::Usage.into();
             }
-            return if usage { Exit::Usage } else { Exit::Fine }.into();
+            return if error.print().is_err() { Exit::Failed } else { Exit::Fine }.into();
         }
     };
     #[cfg(debug_assertions)]

@@ -23,10 +23,15 @@ pub(crate) fn print_json<T: serde::Serialize>(document: &T) {
     }
 }
 
-/// Tells the operator something on stderr.
+/// Tells the operator something on stderr. Whatever it quotes does nothing to the terminal.
 pub(crate) fn complain(text: &str) {
     let mut err = std::io::stderr().lock();
-    drop(writeln!(err, "chatloom: {text}"));
+    drop(writeln!(err, "chatloom: {}", tame(text)));
+}
+
+/// The same for a text that says itself who speaks, line ends included.
+pub(crate) fn warn(text: &str) {
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
 /// Asks the operator something on stderr; the answer is typed behind it.

@@ -77,7 +77,8 @@ pub(super) fn build(base: &Url, path: &str, query: &[(&str, &str)]) -> Url {
 /// Percent-encodes everything but the characters that RFC 3986 leaves unreserved.
 pub(super) fn encode(text: &str) -> String {
     const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    let mut encoded = String::with_capacity(text.len());
+    // As long as it may get: a text that grows leaves copies behind, and this may be a key.
+    let mut encoded = String::with_capacity(text.len().saturating_mul(3));
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             encoded.push(char::from(byte));

@@ -1,6 +1,7 @@
 //! The stories of a request, against a server that plays a script.
 
 mod answers;
+mod places;
 mod retries;
 mod server;
 

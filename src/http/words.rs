@@ -35,11 +35,10 @@ impl Words {
         let mut secrets = Vec::new();
         for form in [whole, key] {
             let encoded = super::address::encode(form);
-            // PHP escapes slashes in JSON.
-            let escaped = form.replace('/', "\\/");
-            secrets.extend([form.to_owned(), encoded.to_lowercase(), encoded, base64(form.as_bytes()), escaped]);
+            let lower = encoded.to_ascii_lowercase();
+            secrets
+                .extend([form.to_owned(), lower, encoded, base64(form.as_bytes()), escaped(form)].map(Zeroizing::new));
         }
-        let mut secrets: Vec<Zeroizing<String>> = secrets.into_iter().map(Zeroizing::new).collect();
         secrets.retain(|secret| !secret.is_empty());
         let unstored = if key.len() < SHORTEST_KEY { Vec::new() } else { secrets.clone() };
         if let Some(tail) = key.len().checked_sub(TAIL).filter(|_| !unstored.is_empty()).and_then(|at| key.get(at..)) {
@@ -152,6 +151,16 @@ fn shorten(text: &str, longest: usize) -> String {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
     }
+}
+
+/// A text as PHP writes it into JSON.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len().saturating_mul(2));
+    for c in text.chars() {
+        escaped.extend((c == '/').then_some('\\'));
+        escaped.push(c);
+    }
+    escaped
 }
 
 /// Standard base64 without padding: how servers echo a header they took for a basic one.

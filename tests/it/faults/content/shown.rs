@@ -53,11 +53,10 @@ fn write_everywhere(all: &Everybody, text: &str) {
 }
 
 /// Conversations that hold such a text, by their row ids.
-fn wild_conversations(home: &Home) -> Vec<String> {
-    let mut ids = home.rows("SELECT id FROM conversations WHERE external_id LIKE '%wild-thread'");
-    ids.extend(
-        home.rows("SELECT max(id) FROM conversations WHERE source_id = (SELECT id FROM sources WHERE name = 'zaia')"),
-    );
+fn wild_conversations(home: &Home, mark: &str) -> Vec<String> {
+    let held = format!("SELECT DISTINCT conversation_id FROM messages WHERE instr(body_text, '{mark}') ORDER BY 1");
+    let ids = home.rows(&held);
+    assert!(ids.len() >= 2, "{ids:?}");
     ids
 }
 
@@ -105,8 +104,7 @@ async fn i4_content_steers_a_terminal() {
             assert!(!told.is_empty(), "{args:?}");
             assert_tame(&told, &format!("{args:?}"));
         }
-        let wild = wild_conversations(&home);
-        assert!(wild.len() >= 2, "{wild:?}");
+        let wild = wild_conversations(&home, "osc8");
         let mut marks = 0;
         for id in &wild {
             let (code, told) = run_on_terminal(home.command(&["show", id], "chatloom=trace")).await;
@@ -117,7 +115,9 @@ async fn i4_content_steers_a_terminal() {
             assert!(!json.stdout.contains(|c: char| c.is_control() && c != '\n'), "{}", json.stdout);
             let told = json.json()["messages"].to_string();
             let exact: Value = serde_json::from_str(&told).unwrap();
-            assert!(exact.as_array().unwrap().iter().any(|line| line["body_text"] == text), "{told}");
+            // A directory's messages are HTML, which knows no carriage return.
+            let is_exact = exact.as_array().unwrap().iter().any(|line| line["body_text"] == text);
+            assert!(is_exact || json.json()["conversation"]["source"] == "bd", "{told}");
         }
         assert!(marks > 0, "the texts are shown, and only their commands are not");
 
@@ -130,8 +130,14 @@ async fn i4_content_steers_a_terminal() {
             let (_, told) = run_on_terminal(home.command(args, "chatloom=trace")).await;
             assert_tame(&told, &format!("{args:?}"));
         }
-        let forget = home.command(&["forget", "--dry-run", "--source", "zaia", "nobody\u{1b}[2J"], "chatloom=trace");
-        assert_tame(&run_on_terminal(forget).await.1, "forget");
+        // Not even what was pasted into the command line.
+        let pasted = format!("nobody{}", WILD.concat());
+        for args in [&["forget", "--id", &pasted][..], &["show", &pasted], &["frobnicate", &pasted], &["sync", &pasted]]
+        {
+            let (code, told) = run_on_terminal(home.command(args, "chatloom=trace")).await;
+            assert!(matches!(code, 1 | 2), "{args:?}: {told}");
+            assert_tame(&told, &format!("{args:?}"));
+        }
     })
     .await;
 }
@@ -145,7 +151,7 @@ async fn i5_content_hides_and_turns_around() {
         write_everywhere(&all, &text);
         let home = Home::new(&all.config());
         home.run(&["sync"]).await;
-        for id in wild_conversations(&home) {
+        for id in wild_conversations(&home, "pay\u{202e}lap") {
             let shown = home.run(&["show", &id]).await;
             assert_eq!(shown.code, 0, "{}", shown.stderr);
             let hidden = |c: char| chatloom::telemetry::is_wild(c) && c != '\n';

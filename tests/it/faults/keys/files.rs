@@ -10,6 +10,7 @@ use chatloom::sim::{BdSim, ZaiaSim, demo};
 
 use super::super::play;
 use super::super::proxy::Proxy;
+use super::has_messages;
 use crate::daemon::{SOON, until};
 use crate::failures::{Everybody, assert_says};
 use crate::harness::{Home, NOW_MS, run, source};
@@ -101,7 +102,7 @@ async fn k13_the_umask_gives_everything_away() {
         let config = home.folder.path().join("chatloom.toml");
         fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
         let mut daemon = careless(&home, &["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        until("a first pass", SOON, || home.db().exists() && !home.rows("SELECT 1 FROM messages LIMIT 1").is_empty());
+        until("a first page", SOON, || has_messages(&home));
         for args in [&["backup"][..], &["--config", "made.toml", "init"], &["demo", "--path", "shown.db"]] {
             let done = run(careless(&home, args)).await;
             assert_eq!(done.code, 0, "{args:?}: {}", done.stderr);

@@ -106,3 +106,11 @@ impl Drop for Elsewhere {
         self.accepting.abort();
     }
 }
+
+/// Whether a first page is stored.
+fn has_messages(home: &crate::harness::Home) -> bool {
+    home.db().exists()
+        && rusqlite::Connection::open_with_flags(home.db(), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .and_then(|store| store.query_row("SELECT 1 FROM messages LIMIT 1", [], |_| Ok(())))
+            .is_ok()
+}

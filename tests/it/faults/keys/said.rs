@@ -11,6 +11,7 @@ use serde_json::json;
 use super::super::fault::{Answer, Fault};
 use super::super::play;
 use super::super::stage::{Stage, sync};
+use super::has_messages;
 use crate::daemon::{SOON, until};
 use crate::harness::{Home, NOW_MS, run, source};
 
@@ -54,9 +55,7 @@ async fn k9_a_key_is_nowhere_but_where_it_belongs() {
         fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let mut process =
             daemon.command(&["run"], "trace").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        until("a first pass", SOON, || {
-            daemon.db().exists() && !daemon.rows("SELECT 1 FROM messages LIMIT 1").is_empty()
-        });
+        until("a first page", SOON, || has_messages(&daemon));
         let of_process = |name: &str| fs::read(format!("/proc/{}/{name}", process.id())).unwrap();
         for name in ["cmdline", "environ", "comm", "status"] {
             crate::traces::assert_keyless(name, &of_process(name));
@@ -116,7 +115,7 @@ async fn k10_a_provider_repeats_the_key() {
         careless(&mut sitegpt.world(), SITEGPT_KEY);
         let refused = home.run_logging(&["sync", "--json"], "trace").await;
         assert_eq!(refused.code, 1, "{}", refused.stdout);
-        assert!(refused.stdout.contains("bad key [key] ([key]), ending in [key]"), "{}", refused.stdout);
+        assert!(refused.stdout.contains("bad key [key] ([key]==), ending in [key]"), "{}", refused.stdout);
         let done = home.run_logging(&["sync", "--full", "--json"], "trace").await;
         assert_eq!(done.code, 0, "{}", done.stdout);
         let kept = home.rows("SELECT body_text FROM messages WHERE body_text LIKE 'my key is %'");
