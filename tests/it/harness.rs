@@ -48,7 +48,10 @@ impl Home {
     /// Writes the configuration anew.
     pub(crate) fn configure(&self, config: &str) {
         traces::note_configuration(config);
-        std::fs::write(self.folder.path().join("chatloom.toml"), config).unwrap();
+        let path = self.folder.path().join("chatloom.toml");
+        std::fs::write(&path, config).unwrap();
+        // It holds keys.
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     /// Where the store is.

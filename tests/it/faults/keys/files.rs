@@ -60,6 +60,15 @@ async fn k11_a_key_file_is_not_as_it_should_be() {
         fs::remove_dir(&file).unwrap();
         assert_eq!(all.bd.world().requests(), 0);
 
+        // A key in the configuration is as safe as that file, which is the operator's: `check` says so.
+        let inline = Home::new(&crate::harness::bd_source("bd", &all.bd));
+        assert!(!inline.run(&["check", "--offline"]).await.stdout.contains("chmod 600"));
+        let config = inline.folder.path().join("chatloom.toml");
+        fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+        let told = inline.run(&["check", "--offline"]).await;
+        assert_eq!(told.code, 0, "{}", told.stdout);
+        assert_says(&told.stdout, &["warn", "api_key", "chmod 600"]);
+
         for content in ["bd-key", "bd-key\n", "bd-key\r\n", "bd-key\n\n"] {
             put(&file, content.as_bytes(), 0o400);
             assert_eq!(home.run(&["sync"]).await.code, 0, "{content:?}");
@@ -99,8 +108,6 @@ async fn k13_the_umask_gives_everything_away() {
     play("K13", async {
         let all = Everybody::start().await;
         let home = Home::new(&format!("{}poll = \"1s\"\n", crate::harness::bd_source("bd", &all.bd)));
-        let config = home.folder.path().join("chatloom.toml");
-        fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
         let mut daemon = careless(&home, &["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         until("a first page", SOON, || has_messages(&home));
         for args in [&["backup"][..], &["--config", "made.toml", "init"], &["demo", "--path", "shown.db"]] {
