@@ -30,13 +30,22 @@ pub struct BuildError {
 #[expect(clippy::disallowed_methods, reason = "here the clock is read once for everybody")]
 pub fn clock() -> Clock {
     let now = || jiff::Timestamp::now().as_millisecond();
-    match i64::from(speed()) {
+    let paced: Clock = match i64::from(speed()) {
         1 => Arc::new(now),
         speed => {
             let start = now();
             Arc::new(move || start + (now() - start) * speed)
         }
+    };
+    #[cfg(debug_assertions)]
+    if let Some((seconds, reading)) = crate::store::failpoint::faults().clock_jump {
+        let read = std::sync::atomic::AtomicU64::new(0);
+        return Arc::new(move || {
+            let jumped = read.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 >= reading;
+            if jumped { paced().saturating_add(seconds.saturating_mul(1_000)) } else { paced() }
+        });
     }
+    paced
 }
 
 /// How much faster than the world's the clock runs: only in tests, and only in debug builds.

@@ -10,6 +10,7 @@
 //! | `cursors_first` | commits cursors and fetch marks before their rows: the mistake that the tests must notice |
 //! | `max_pages=300` | the file may not grow beyond so many pages: a full disk |
 //! | `haste=20` | waits before a request is made again are so much shorter |
+//! | `clock_jump=3600:5` | the wall clock jumps by so many seconds at its fifth reading, and goes on from there |
 //! | `speed=60` | schedules and back-offs run so much faster than the world |
 //! | `stall=commit.rows` | stands still for ever when `commit.rows` is passed; `stall=commit.rows:3`: the third time |
 //! | `panic=pass.listed` | panics there, once: a mistake of ours that must not end the process |
@@ -49,6 +50,8 @@ mod armed {
         pub(crate) speed: Option<u32>,
         /// See `app::build`.
         pub(crate) haste: Option<u32>,
+        /// Seconds, and the reading of the clock at which they are added. See `app::clock`.
+        pub(crate) clock_jump: Option<(i64, u64)>,
         pub(crate) cursors_first: bool,
         pub(crate) max_pages: Option<u32>,
         pub(crate) wal_limit: Option<u64>,
@@ -76,6 +79,11 @@ mod armed {
                     }
                     "speed" => faults.speed = Some(value.parse().map_err(|_| wrong())?),
                     "haste" => faults.haste = Some(value.parse().map_err(|_| wrong())?),
+                    "clock_jump" => {
+                        let (seconds, reading) = value.split_once(':').unwrap_or((value, "1"));
+                        let parsed = (seconds.parse().map_err(|_| wrong())?, reading.parse().map_err(|_| wrong())?);
+                        faults.clock_jump = Some(parsed);
+                    }
                     "cursors_first" => faults.cursors_first = true,
                     "max_pages" => faults.max_pages = Some(value.parse().map_err(|_| wrong())?),
                     "wal_limit" => faults.wal_limit = Some(value.parse().map_err(|_| wrong())?),
@@ -129,9 +137,10 @@ mod armed {
             let more = Faults::parse("speed=60,stall=fetch.before,panic=pass.listed:2").unwrap();
             assert_eq!((more.speed, more.panic), (Some(60), Some(("pass.listed".to_owned(), 2))));
             assert_eq!(more.stall, Some(("fetch.before".to_owned(), 1)));
+            assert_eq!(Faults::parse("clock_jump=-3600:5").unwrap().clock_jump, Some((-3_600, 5)));
             assert_eq!(Faults::parse("crash=*").unwrap().crash, Some(("*".to_owned(), 1)));
             assert_eq!(Faults::parse(""), Ok(Faults::default()));
-            for nonsense in ["crash=a:b", "max_pages", "speed=fast", "explode"] {
+            for nonsense in ["crash=a:b", "max_pages", "speed=fast", "clock_jump=1:x", "explode"] {
                 Faults::parse(nonsense).unwrap_err();
             }
         }

@@ -36,6 +36,10 @@ pub struct FeedCursor {
     /// A complete enumeration, while under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Walk>,
+    /// When the reading of everything began that `sweep` is a part of. No other goes on with it: what it met lies before
+    /// that other one began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep_of: Option<i64>,
     /// Why a better rung is not in use, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

@@ -40,7 +40,12 @@ impl Runner {
         let sweep = feed.complete;
         // A full pass wants to know which conversations a list leaves out, and only a reading by one process tells.
         let whole = feed.fans_out || (self.pass.full && feed.shape == Shape::Windows);
-        let left = if sweep { cursor.sweep.take() } else { cursor.walk.take() }.filter(|_| !whole);
+        let history = self.history.get().copied();
+        let left = match sweep {
+            true => cursor.sweep.take().filter(|_| cursor.sweep_of == history),
+            false => cursor.walk.take(),
+        };
+        let left = left.filter(|_| !whole);
         let resumed = left.and_then(|walk| self.resume(feed, &cursor, walk));
         let mut fresh = resumed.is_none();
         // What a complete reading shows can be told only if this process saw all of it.
@@ -240,6 +245,9 @@ impl Runner {
             }
             let slot = if feed.complete { &mut cursor.sweep } else { &mut cursor.walk };
             *slot = Some(walk.clone());
+            if feed.complete {
+                cursor.sweep_of = self.history.get().copied();
+            }
             batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         }
         Ok(self.commit(batch).await?)
@@ -322,7 +330,7 @@ impl Runner {
         cursor.finished_at = Some(self.now());
         cursor.walk = Some(walk.clone()).filter(|walk| matches!(walk, Walk::Anchored(_)));
         if feed.complete {
-            cursor.sweep = None;
+            (cursor.sweep, cursor.sweep_of) = (None, None);
             cursor.swept_at = Some(self.started_ms);
         }
         let stream = self.source.provider.record_stream(feed.key.stream);

@@ -21,6 +21,10 @@ use crate::telemetry::events;
 const FULL_PASS: &str = "full_pass";
 const FIRST_PASS: &str = "first_pass";
 
+/// A full pass that was cut short is gone on with unless it began so long ago. One that began in the future (a clock that
+/// was wrong) is not.
+const STALE_SWEEP_MS: i64 = 24 * 3_600_000;
+
 /// What such a cursor holds: when the pass began, in milliseconds.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct History {
@@ -215,6 +219,9 @@ impl Runner {
         // A pass that failed somewhere was still no pass cut short: the next one begins anew.
         let everything = self.pass.full && outcome.lists_read && outcome.conversations_failed == 0;
         self.end_history(everything).await?;
+        if !self.pass.full && self.range.is_none() && outcome.lists_read {
+            self.void_full_pass().await?;
+        }
         if range_read {
             self.close_range().await?;
         }
@@ -252,8 +259,13 @@ impl Runner {
         let Some(key) = self.history_key() else { return Ok(None) };
         if let Some(json) = self.store.cursor(self.source_id, key.clone()).await? {
             let began_at = serde_json::from_str::<History>(&json).map_or(i64::MAX, |history| history.began_at);
-            return Ok(Some(began_at));
+            let age = self.started_ms.saturating_sub(began_at);
+            if !self.pass.full || (0..STALE_SWEEP_MS).contains(&age) {
+                self.history.get_or_init(|| began_at);
+                return Ok(Some(began_at));
+            }
         }
+        self.history.get_or_init(|| self.started_ms);
         let mut batch = self.batch();
         batch.refetch_all = self.pass.full;
         let history = History { began_at: self.started_ms };
@@ -270,6 +282,18 @@ impl Runner {
             let history = json.and_then(|json| serde_json::from_str::<History>(&json).ok());
             batch.everything_read_since_ms = history.map(|history| history.began_at);
         }
+        batch.drop_cursor = Some(key);
+        Ok(self.commit(batch).await?)
+    }
+
+    /// A full pass that was cut short counts as one reading together with the one that goes on with it right away. After an
+    /// ordinary pass that got through, it is history: whoever wants everything read again then means from now on.
+    async fn void_full_pass(&self) -> Result<(), PassError> {
+        let key = StreamKey::plain(FULL_PASS);
+        if self.store.cursor(self.source_id, key.clone()).await?.is_none() {
+            return Ok(());
+        }
+        let mut batch = self.batch();
         batch.drop_cursor = Some(key);
         Ok(self.commit(batch).await?)
     }

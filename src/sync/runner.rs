@@ -37,6 +37,8 @@ pub(crate) struct Runner {
     pub(crate) pass: Pass,
     /// The run before this one did not come to its end.
     pub(crate) after_cut: bool,
+    /// When the reading of everything began that this pass is or goes on with, where it is one.
+    pub(crate) history: std::sync::OnceLock<i64>,
     /// Bounds of a ranged backfill, in milliseconds: from, inclusive, and to, exclusive.
     pub(crate) range: Option<(Option<i64>, Option<i64>)>,
     /// See [`super::Wanted`].
@@ -96,6 +98,7 @@ impl Runner {
             started_ms,
             pass: purpose.pass,
             after_cut,
+            history: std::sync::OnceLock::new(),
             range: purpose.range,
             told_before: purpose.told_before,
             watched_over: purpose.watched_over,

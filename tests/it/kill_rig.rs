@@ -107,18 +107,32 @@ pub(crate) async fn bd(data: BdData) -> (Case, Arc<Mutex<World<BdData>>>) {
 
 /// A workspace.
 pub(crate) async fn zaia(data: ZaiaData) -> (Case, Arc<Mutex<World<ZaiaData>>>) {
-    let config = |base: &str| source("s", "zaia", base, "zaia-key", &format!("concurrency = {IN_FLIGHT}\n"));
+    zaia_at(data, IN_FLIGHT).await
+}
+
+/// The same with so many requests at once.
+pub(crate) async fn zaia_at(data: ZaiaData, concurrency: usize) -> (Case, Arc<Mutex<World<ZaiaData>>>) {
+    let config = |base: &str| source("s", "zaia", base, "zaia-key", &format!("concurrency = {concurrency}\n"));
     // Twice: a chat with an unknown sender is asked for again with its senders.
-    case("workspace", data, ZaiaData::truth, config, &["/api/v1/chat-messages"], 2 * IN_FLIGHT).await
+    case("workspace", data, ZaiaData::truth, config, &["/api/v1/chat-messages"], 2 * concurrency).await
 }
 
 /// Chatbots, read through `v0` or `v2`.
 pub(crate) async fn sitegpt(data: SitegptData, api: &'static str) -> (Case, Arc<Mutex<World<SitegptData>>>) {
+    sitegpt_at(data, api, IN_FLIGHT).await
+}
+
+/// The same with so many requests at once.
+pub(crate) async fn sitegpt_at(
+    data: SitegptData,
+    api: &'static str,
+    concurrency: usize,
+) -> (Case, Arc<Mutex<World<SitegptData>>>) {
     let key = if api == "v0" { "sitegpt-key" } else { "sgpt_test" };
-    let more = format!("api = \"{api}\"\nconcurrency = {IN_FLIGHT}\n");
+    let more = format!("api = \"{api}\"\nconcurrency = {concurrency}\n");
     let config = |base: &str| source("s", "sitegpt", base, key, &more);
     if api == "v0" {
-        case("bots v0", data, SitegptData::truth, config, &["/api/v0/chatbots/{id}/threads/{id}"], IN_FLIGHT).await
+        case("bots v0", data, SitegptData::truth, config, &["/api/v0/chatbots/{id}/threads/{id}"], concurrency).await
     } else {
         case(
             "bots v2",
@@ -126,7 +140,7 @@ pub(crate) async fn sitegpt(data: SitegptData, api: &'static str) -> (Case, Arc<
             SitegptData::truth,
             config,
             &["/api/v2/chatbots/{id}/conversations/{id}/messages"],
-            IN_FLIGHT,
+            concurrency,
         )
         .await
     }

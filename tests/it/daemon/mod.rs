@@ -3,7 +3,7 @@
 mod lag;
 mod lifecycle;
 mod notify;
-mod rig;
+pub(crate) mod rig;
 mod schedule;
 mod signals;
 #[cfg(debug_assertions)]

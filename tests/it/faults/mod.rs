@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "the rig is complete before the rows that use it")]
 
+mod chaos;
 mod content;
 mod fault;
 mod keys;

@@ -19,7 +19,11 @@ pub(crate) const HASTE: &str = "haste=20";
 
 impl Stage {
     pub(crate) async fn start() -> Self {
-        let all = Everybody::start().await;
+        Self::around(Everybody::start().await).await
+    }
+
+    /// The same in front of other worlds.
+    pub(crate) async fn around(all: Everybody) -> Self {
         let bd = Proxy::before(all.bd.addr()).await;
         let zaia = Proxy::before(all.zaia.addr()).await;
         let sitegpt = Proxy::before(all.sitegpt.addr()).await;
