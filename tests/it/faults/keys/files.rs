@@ -62,12 +62,12 @@ async fn k11_a_key_file_is_not_as_it_should_be() {
 
         // A key in the configuration is as safe as that file, which is the operator's: `check` says so.
         let inline = Home::new(&crate::harness::bd_source("bd", &all.bd));
-        assert!(!inline.run(&["check", "--offline"]).await.stdout.contains("chmod 600"));
+        assert!(!inline.run(&["check", "--offline"]).await.stdout.contains("open to group"));
         let config = inline.folder.path().join("chatloom.toml");
         fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
         let told = inline.run(&["check", "--offline"]).await;
         assert_eq!(told.code, 0, "{}", told.stdout);
-        assert_says(&told.stdout, &["warn", "api_key", "chmod 600"]);
+        assert_says(&told.stdout, &["warn", "api_key", "mode 644"]);
 
         for content in ["bd-key", "bd-key\n", "bd-key\r\n", "bd-key\n\n"] {
             put(&file, content.as_bytes(), 0o400);
