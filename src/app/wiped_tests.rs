@@ -18,7 +18,8 @@ use crate::http::Pacer;
 
 const MASK: u8 = 0x5a;
 
-/// A key, masked. Four fifths of it are looked for, since what is left of a buffer that grew lacks the end.
+/// A key, masked. Its middle is looked for: an allocator writes over the beginning of what is freed, and what is left
+/// of a buffer that grew lacks the end.
 struct Masked(Vec<u8>);
 
 impl Masked {
@@ -37,7 +38,7 @@ impl Masked {
 
     /// How often it stands in the writable memory of this process.
     fn copies(&self) -> usize {
-        let needle = &self.0[..48];
+        let needle = &self.0[24..52];
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let mut memory = File::open("/proc/self/mem").unwrap();
         let mut buffer = vec![0; 1024 * 1024];
