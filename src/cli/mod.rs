@@ -23,7 +23,10 @@ mod signals;
 mod status;
 mod sync;
 mod table;
+mod unread;
 mod verify;
+
+pub(crate) use output::{tame, tame_line};
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -135,6 +138,7 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(dispatch(args));
+    unread::flush();
     // Reading from a disk or a resolver that does not answer is not waited for.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     exit.into()

@@ -25,8 +25,13 @@ pub(crate) fn print_json<T: serde::Serialize>(document: &T) {
 
 /// Tells the operator something on stderr. Whatever it quotes does nothing to the terminal.
 pub(crate) fn complain(text: &str) {
-    let mut err = std::io::stderr().lock();
-    drop(writeln!(err, "chatloom: {}", tame(text)));
+    let text = tame(text);
+    if !super::unread::take(&format!(
+        "chatloom: {text}
+"
+    )) {
+        drop(writeln!(std::io::stderr().lock(), "chatloom: {text}"));
+    }
 }
 
 /// The same for a text that says itself who speaks, line ends included.

@@ -66,7 +66,7 @@ pub(super) fn parse(text: &str, path: &Path, env: &Env, cwd: &Path) -> Result<Co
     parse_with(text, path, env, cwd, Secrets::All)
 }
 
-fn parse_with(text: &str, path: &Path, env: &Env, cwd: &Path, secrets: Secrets) -> Result<Config, Problems> {
+pub(super) fn parse_with(text: &str, path: &Path, env: &Env, cwd: &Path, secrets: Secrets) -> Result<Config, Problems> {
     let written = File::from_str(text, FileFormat::Toml)
         .collect()
         .map_err(|error| problem(path, Complaint::new(syntax(&error))))?;

@@ -15,6 +15,7 @@ mod base_url;
 mod check;
 mod env;
 mod file;
+pub(crate) mod fuzzed;
 mod gap;
 mod init;
 mod keys;

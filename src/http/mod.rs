@@ -8,6 +8,7 @@ mod address;
 mod cause;
 mod client;
 mod error;
+pub(crate) mod fuzzed;
 mod json;
 mod pace;
 mod resolve;

@@ -10,13 +10,10 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failpoint::failpoint;
-use super::{StoreError, schema};
+use super::{StoreError, patience, schema};
 
 /// The oldest SQLite without the WAL-reset bug (fixed in 3.51.3), which can lose committed writes.
 const OLDEST_ENGINE: i32 = 3_051_003;
-
-/// How long a statement waits for another connection, in general.
-pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The connection that writes: makes the file (mode 0600) if there is none, and brings its schema up to date.
 pub(super) fn open_writer(path: &Path, now_ms: i64) -> Result<Connection, StoreError> {
@@ -122,7 +119,7 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
 }
 
 fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    patience::wait_for_locks(connection)?;
     // auto_vacuum counts only before the first table; FULL because a cursor claims that rows are stored; FAST so that a
     // page which is put to another use holds no text of its former one, which nothing would find to erase it.
     connection.execute_batch(
@@ -159,6 +156,16 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(open_writer(&path, 1).unwrap());
         open_reader(&path).unwrap();
+    }
+
+    /// What it takes for an acknowledged commit to survive a power cut.
+    #[test]
+    fn the_writer_syncs_every_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = open_writer(&folder.path().join("a.db"), 1).unwrap();
+        let setting = |name: &str| writer.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
+        let number = |name: &str| writer.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((setting("journal_mode").as_str(), number("synchronous")), ("wal", 2));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use rusqlite::params;
 use super::batch::{Batch, Stretch};
 use super::commit::Tx;
 use super::failpoint::failpoint;
+use super::raw;
 
 /// Complete readings, one after the other, that must miss a row before it counts as deleted.
 const READINGS: i64 = 2;
@@ -171,28 +172,11 @@ impl Tx<'_> {
             self.conn.prepare_cached("UPDATE messages SET missed = ?2 WHERE id = ?1")?.execute([id, missed_now])?;
             if missed_now >= READINGS {
                 self.delete_row("messages", id)?;
-                let raw: Option<i64> = self.raw_of_message(id)?;
-                if let Some(raw) = raw {
-                    self.forget_hash(raw)?;
+                for record in raw::of_message(self.conn, id)? {
+                    self.forget_hash(record)?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// The raw record behind a message of a fetched conversation: kept under `conversation/message`, or under the
-    /// message's own id where that is unique in the source.
-    fn raw_of_message(&self, message: i64) -> rusqlite::Result<Option<i64>> {
-        use rusqlite::OptionalExtension as _;
-        self.conn
-            .prepare_cached(
-                "SELECT r.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
-                 JOIN raw_records AS r ON r.source_id = c.source_id AND r.stream = 'messages'
-                 AND r.external_id IN (m.external_id,
-                   c.external_id || '/' || substr(m.external_id, 1, length(m.external_id) - 2))
-                 WHERE m.id = ?1",
-            )?
-            .query_row([message], |row| row.get(0))
-            .optional()
     }
 }

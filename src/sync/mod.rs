@@ -8,6 +8,7 @@ mod cursor;
 mod error;
 mod feed;
 mod fetch;
+pub(crate) mod fuzzed;
 mod marks;
 mod names;
 mod pass;

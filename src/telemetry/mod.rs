@@ -58,4 +58,17 @@ impl Subject {
     }
 }
 
+/// For `crate::fuzzing`: whatever is told, a line stays a line, and JSON says what it said.
+pub(crate) fn fuzzed(text: &str) {
+    let wild = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    for shown in [tame::tame(text), tame::quoted(text)] {
+        assert!(!shown.contains(wild), "{shown:?}");
+    }
+    let json = serde_json::Value::from(text).to_string();
+    let shown = tame::tame_json(&json);
+    assert!(!shown.contains(wild), "{shown:?}");
+    let back: Option<String> = serde_json::from_str(&shown).ok();
+    assert_eq!(back.as_deref(), Some(text), "what a line says is changed");
+}
+
 type Labels = Vec<(&'static str, Cow<'static, str>)>;

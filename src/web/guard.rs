@@ -142,6 +142,32 @@ fn harden(headers: &mut HeaderMap) {
     }
 }
 
+/// For `crate::fuzzing`: who is taken for a caller from this machine, and for one who has the token.
+pub(crate) fn fuzzed(host: &[u8], authorization: &[u8]) {
+    let mut request = Request::new(axum::body::Body::empty());
+    if let Ok(host) = HeaderValue::from_bytes(host) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if let Ok(given) = HeaderValue::from_bytes(authorization) {
+        request.headers_mut().insert(header::AUTHORIZATION, given);
+    }
+    if is_called_by_a_loopback_name(&request) {
+        // A browser that sends such a name means this machine by it.
+        let url = std::str::from_utf8(host).ok().and_then(|host| url::Url::parse(&format!("http://{host}/")).ok());
+        let loopback = url.is_none_or(|url| match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        });
+        assert!(loopback, "{:?} is taken for a loopback name", String::from_utf8_lossy(host));
+    }
+    let token = SecretString::from("a-long-token");
+    if shows(request.headers(), &token) {
+        assert!(authorization.ends_with(b"a-long-token") || authorization.trim_ascii_end().ends_with(b"a-long-token"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -180,7 +180,7 @@ fn empty(ask: &Ask) -> Page {
     Page { total: (!filtered).then_some(0), last: Some(true), ..Page::default() }
 }
 
-fn page_of(list: List, envelope: Envelope, zone: Option<&TimeZone>, asked: Option<&stream::Asked>) -> Page {
+pub(super) fn page_of(list: List, envelope: Envelope, zone: Option<&TimeZone>, asked: Option<&stream::Asked>) -> Page {
     let (last, next, total) = (envelope.last(), envelope.next(), envelope.total);
     let records = envelope.rows.into_iter().map(|row| stream::record(list, row, zone, asked)).collect();
     Page { records, total, next, last, alone: false }

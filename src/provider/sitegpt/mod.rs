@@ -17,6 +17,7 @@ use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 use crate::provider::{Ask, Checked, Facts, Feed, Fetched, Job, Page, Pass, Provider, Shape};
 
 mod check;
+pub(crate) mod fuzzed;
 mod json;
 mod normalise;
 mod records;

@@ -96,6 +96,17 @@ impl Walk {
     }
 }
 
+/// For `super::fuzzed`: a place to continue at, as any text might spell it. The walk goes on or ends, whatever it says.
+pub(super) fn fuzzed(text: &[u8]) {
+    let Ok(mut walk) = serde_json::from_slice::<Walk>(text) else { return };
+    let place = serde_json::to_string(&walk).ok();
+    let again = place.as_deref().and_then(|place| serde_json::from_str::<Walk>(place).ok());
+    assert_eq!(again.and_then(|walk| serde_json::to_string(&walk).ok()), place, "a place is written as it is read");
+    walk.pages %= 64;
+    let turns = (0..300).take_while(|turn| walk.follow(format!("c{}", turn % 2))).count();
+    assert!(turns < 300, "two cursors that lead to one another are followed for ever");
+}
+
 /// One page of a conversation's messages, oldest first.
 pub(super) async fn conversation(
     http: &Http,

@@ -8,8 +8,11 @@
 
 mod chaos;
 mod content;
+mod damage;
+mod disk;
 mod fault;
 mod keys;
+mod operations;
 mod proxy;
 mod stage;
 mod status;
@@ -43,8 +46,13 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] =
-    &[("Statuses and pacing", status::ROWS), ("Keys", keys::ROWS), ("Content", content::ROWS)];
+const SECTIONS: &[(&str, &[Row])] = &[
+    ("Statuses and pacing", status::ROWS),
+    ("Crashes, disk and file", disk::ROWS),
+    ("Keys", keys::ROWS),
+    ("Content", content::ROWS),
+    ("Operations", operations::ROWS),
+];
 
 /// What became of a row, and in which test.
 struct Outcome {
