@@ -12,6 +12,7 @@ mod init;
 mod logging;
 mod maintain;
 mod output;
+mod process;
 mod progress;
 mod rename;
 mod retry;
@@ -109,14 +110,16 @@ impl From<Exit> for ExitCode {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    process::leave_no_core();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            let usage = error.use_stderr();
-            if error.print().is_err() {
-                return Exit::Failed.into();
+            if error.use_stderr() {
+                // It repeats what was typed, or pasted.
+                output::warn(&output::tame(&error.render().to_string()));
+                return Exit::Usage.into();
             }
-            return if usage { Exit::Usage } else { Exit::Fine }.into();
+            return if error.print().is_err() { Exit::Failed } else { Exit::Fine }.into();
         }
     };
     #[cfg(debug_assertions)]

@@ -57,7 +57,7 @@ fn keys(text: &str) -> Vec<String> {
 
 /// A base URL.
 pub(crate) fn base_url(text: &str) -> Option<Url> {
-    match super::base_url::base_url(text, None) {
+    match super::base_url::base_url(text, None, false) {
         Ok(url) => Some(url),
         Err(complaint) => {
             assert!(!complaint.message.chars().any(char::is_control), "{complaint:?}");

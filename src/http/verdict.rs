@@ -90,7 +90,7 @@ impl Judge<'_> {
         match answer.status {
             204 | 205 | 304 => Verdict::Again(Setback::unreadable(format!("no content ({})", answer.status))),
             206 => Verdict::Again(Setback::unreadable("a part of the content (206)".to_owned())),
-            200..=299 => match bounded(&answer.body).and_then(|()| read(&answer.body)) {
+            200..=299 => match bounded(&answer.body).and_then(|()| read(&self.words.hide(&answer.body))) {
                 Ok(value) => Verdict::Good(value),
                 Err(Unfit::Broken(why)) => Verdict::Again(Setback::unreadable(self.broken(&why, answer))),
                 Err(Unfit::Refused { status, detail }) => self.refusal(status, self.words.clean(&detail), asked),

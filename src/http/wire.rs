@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Client, Response};
+use reqwest::{Certificate, Client, Response};
 use secrecy::ExposeSecret as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::address::{self, Hop};
 use super::client::HttpSettings;
+use super::resolve::Guarded;
+use super::retry::Policy;
 use super::{FetchError, cause};
 use crate::telemetry::events::Class;
 
@@ -78,10 +82,12 @@ pub(super) struct Wire {
 impl Wire {
     /// # Errors
     /// The key does not fit into a header, or this machine's TLS set-up is unusable.
-    pub(super) fn new(settings: &HttpSettings, connect_timeout: Duration) -> Result<Self, String> {
+    pub(super) fn new(settings: &HttpSettings, policy: &Policy) -> Result<Self, String> {
         let name = HeaderName::from_bytes(settings.auth_header.as_bytes())
             .map_err(|_| format!("`{}` is no name of a header", settings.auth_header))?;
-        let mut key = HeaderValue::from_str(settings.auth_value.expose_secret())
+        // The header borrows from bytes that are wiped with the client; what is written to a connection is a copy.
+        let value = Zeroizing::new(settings.auth_value.expose_secret().as_bytes().to_vec());
+        let mut key = HeaderValue::from_maybe_shared(Bytes::from_owner(value))
             .map_err(|_| "the key holds characters that a header cannot carry (a line break?)".to_owned())?;
         key.set_sensitive(true);
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json")), (name, key)]);
@@ -92,9 +98,14 @@ impl Wire {
         let mut client = Client::builder()
             .user_agent(AGENT)
             .default_headers(headers)
-            .connect_timeout(connect_timeout)
+            .connect_timeout(policy.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
+            .dns_resolver(Guarded::new(
+                settings.base_url.host_str().unwrap_or_default(),
+                settings.private_network,
+                policy.look_up,
+            ))
             // Every request is paced and counted, so nothing may be repeated behind our back.
             .retry(reqwest::retry::never());
         if address::is_loopback(&settings.base_url) {
@@ -103,12 +114,19 @@ impl Wire {
         if settings.base_url.scheme() == "http" {
             // Redirects never change the scheme: TLS is not needed, nor are this machine's certificates.
             client = client.tls_certs_only([]);
+        } else if !settings.roots.is_empty() {
+            client = client.tls_certs_merge(roots(&settings.roots)?);
         }
         let client = client.build().map_err(|error| {
             let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             format!("the TLS set-up of this machine is unusable (is the package ca-certificates installed?): {why}")
         })?;
-        Ok(Self { client, max_body_bytes: settings.max_body_bytes, timeout: settings.timeout, connect_timeout })
+        Ok(Self {
+            client,
+            max_body_bytes: settings.max_body_bytes,
+            timeout: settings.timeout,
+            connect_timeout: policy.connect_timeout,
+        })
     }
 
     /// Sends one request and reads what comes, within `time`.
@@ -180,6 +198,13 @@ impl Wire {
 
     pub(super) fn too_large(&self, endpoint: &str) -> FetchError {
         FetchError::TooLarge { endpoint: endpoint.to_owned(), limit_bytes: self.max_body_bytes }
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    match Certificate::from_pem_bundle(pem) {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        _ => Err("ca_file holds no certificate in PEM form that can be read".to_owned()),
     }
 }
 

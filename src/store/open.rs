@@ -5,6 +5,8 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failpoint::failpoint;
@@ -52,7 +54,17 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     if found < schema::SCHEMA_VERSION {
         return Err(StoreError::Older { path: path.to_owned(), found, known: schema::SCHEMA_VERSION });
     }
+    confine(&connection).map_err(StoreError::sql("opening the store"))?;
     Ok(connection)
+}
+
+/// Leaves a reader nothing but to read this one file, whatever statement reaches it: no other file is attached, no
+/// library loaded (SQLite's default), nothing but tables and views is trusted.
+fn confine(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok(())
 }
 
 /// The same for a store of this version or an earlier one, and which it is.
@@ -154,6 +166,31 @@ mod tests {
         let setting = |name: &str| writer.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
         let number = |name: &str| writer.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!((setting("journal_mode").as_str(), number("synchronous")), ("wal", 2));
+    }
+
+    #[test]
+    fn a_reader_reads_this_file_and_does_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(open_writer(&path, 1).unwrap());
+        let reader = open_reader(&path).unwrap();
+        let other = folder.path().join("other.db");
+        // Not even one that takes the settings back writes.
+        reader.execute_batch("PRAGMA query_only = OFF; PRAGMA writable_schema = ON").unwrap();
+        for statement in [
+            "DELETE FROM messages",
+            "UPDATE sqlite_schema SET sql = ''",
+            "CREATE TABLE t (a)",
+            "PRAGMA user_version = 9",
+            "SELECT load_extension('evil')",
+            "SELECT readfile('/etc/hostname')",
+            &format!("ATTACH '{}' AS other", other.display()),
+            &format!("VACUUM INTO '{}'", other.display()),
+        ] {
+            reader.execute_batch(statement).unwrap_err();
+        }
+        assert!(!other.exists());
+        reader.query_row("SELECT count(*) FROM messages", [], |row| row.get::<_, i64>(0)).unwrap();
     }
 
     #[test]

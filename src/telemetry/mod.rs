@@ -10,6 +10,7 @@
 //!   short lists; never an id.
 //! - [`Standing`]: how the store stands, read at the time of asking and not kept here.
 //! - [`Lines`]: what a log line looks like, as text or as JSON.
+//! - [`is_wild`]: which characters are shown to nobody as they are.
 
 pub mod events;
 mod lines;
@@ -21,6 +22,7 @@ mod values;
 
 pub use lines::{Lines, Look};
 pub use render::{CONTENT_TYPE, SourceStanding, Standing, render};
+pub use tame::{Marks, is_wild, tame_json};
 
 use std::borrow::Cow;
 use std::sync::Arc;

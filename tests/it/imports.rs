@@ -35,6 +35,7 @@ const ONE_USER: &[(&str, &str)] = &[
     ("sd_notify", "app"),
     ("prometheus_client", "telemetry"),
     ("hyper", "web"),
+    ("rustix", "cli"),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -38,5 +38,6 @@ mod secrets;
 mod snapshots;
 mod supply;
 mod telling;
+mod traces;
 mod verify;
 mod zone;

@@ -14,4 +14,4 @@ mod soak;
 mod soak_network;
 mod sources;
 
-pub(crate) use rig::{Daemon, send, until};
+pub(crate) use rig::{Daemon, Manager, SOON, send, until};

@@ -25,6 +25,10 @@ fn write_key(home: &Home, key: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_stops_its_source_until_the_key_changes() {
+    crate::faults::play("K12", refused_until_changed()).await;
+}
+
+async fn refused_until_changed() {
     let all = Everybody::start().await;
     let bd = source("bd", "brilliant_directories", &all.bd.base_url(), "x", "poll = \"1s\"\n")
         .replace("api_key = \"x\"", "api_key_file = \"bd.key\"");

@@ -7,10 +7,12 @@
 #![allow(dead_code, reason = "the rig is complete before the rows that use it")]
 
 mod chaos;
+mod content;
 mod damage;
 mod disk;
 mod fault;
 mod json;
+mod keys;
 mod mutations;
 mod operations;
 mod paging;
@@ -59,6 +61,8 @@ const SECTIONS: &[(&str, &[Row])] = &[
     ("JSON and encoding", json::ROWS),
     ("Paging and cursors", paging::ROWS),
     ("Crashes, disk and file", disk::ROWS),
+    ("Keys", keys::ROWS),
+    ("Content", content::ROWS),
     ("Operations", operations::ROWS),
 ];
 
