@@ -53,8 +53,8 @@ fn of_v4(address: Ipv4Addr) -> Reach {
         [127, ..] => Reach::Loopback,
         // Metadata services that stand inside ranges which are otherwise private.
         [100, 100, 100, 200] | [192, 0, 0, 192] => Reach::Nowhere,
-        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] => Reach::Private,
-        [0, ..] | [169, 254, ..] | [192, 0, 0, _] | [198, 18..=19, ..] | [224..=255, ..] => Reach::Nowhere,
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [198, 18..=19, ..] => Reach::Private,
+        [0, ..] | [169, 254, ..] | [192, 0, 0, _] | [224..=255, ..] => Reach::Nowhere,
         _ => Reach::Public,
     }
 }

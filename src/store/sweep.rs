@@ -29,6 +29,7 @@ impl Tx<'_> {
 
     /// Notes which stored rows of a stretch were not met in it.
     pub(super) fn note_absent(&self, stretch: &Stretch, batch: &Batch) -> rusqlite::Result<()> {
+        self.note_met(stretch.stream, batch)?;
         let held: HashSet<i64> =
             batch.records.iter().filter_map(|record| record.raw.id.as_deref().and_then(|id| id.parse().ok())).collect();
         let stored: Vec<(i64, i64)> = self
@@ -51,6 +52,26 @@ impl Tx<'_> {
             self.conn
                 .prepare_cached("INSERT OR IGNORE INTO sweep_absent (source_id, stream, raw_id) VALUES (?1, ?2, ?3)")?
                 .execute(params![self.source_id, stretch.stream, id])?;
+        }
+        Ok(())
+    }
+
+    /// What a page of a sweep holds is there, whatever an earlier page made of it: one that led too far with a wrong id left
+    /// rows out that are met when the sweep goes back.
+    fn note_met(&self, stream: &str, batch: &Batch) -> rusqlite::Result<()> {
+        let any = self
+            .conn
+            .prepare_cached("SELECT 1 FROM sweep_absent WHERE source_id = ?1 AND stream = ?2 LIMIT 1")?
+            .exists(params![self.source_id, stream])?;
+        let met =
+            batch.records.iter().filter_map(|record| record.raw.id.as_deref().and_then(|id| id.parse::<i64>().ok()));
+        for number in met.filter(|_| any) {
+            self.conn
+                .prepare_cached(
+                    "DELETE FROM sweep_absent WHERE source_id = ?1 AND stream = ?2 AND raw_id IN (
+                       SELECT id FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND id_number = ?3)",
+                )?
+                .execute(params![self.source_id, stream, number])?;
         }
         Ok(())
     }

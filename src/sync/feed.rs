@@ -228,11 +228,13 @@ impl Runner {
         }
         let stream = self.source.provider.record_stream(feed.key.stream);
         let every_id = page.records.iter().all(|record| record.key.is_some());
-        let up_to = if ended { None } else { walk.newest() };
-        Swept {
-            stretch: every_id.then_some(Stretch { stream, after, up_to }),
-            begins: fresh.then_some(SweepPoint::Begin(stream)),
-        }
+        // A page that proves nothing is an empty stretch: what it holds was met all the same.
+        let up_to = match (every_id, ended) {
+            (false, _) => Some(i64::MIN),
+            (true, true) => None,
+            (true, false) => walk.newest(),
+        };
+        Swept { stretch: Some(Stretch { stream, after, up_to }), begins: fresh.then_some(SweepPoint::Begin(stream)) }
     }
 
     /// Commits a page together with where the walk stands after it.

@@ -23,7 +23,7 @@ const FIRST_PASS: &str = "first_pass";
 
 /// A full pass that was cut short is gone on with unless it began so long ago. One that began in the future (a clock that
 /// was wrong) is not.
-const STALE_SWEEP_MS: i64 = 24 * 3_600_000;
+const STALE_SWEEP_MS: i64 = 7 * 24 * 3_600_000;
 
 /// What such a cursor holds: when the pass began, in milliseconds.
 #[derive(serde::Serialize, serde::Deserialize)]

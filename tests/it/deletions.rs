@@ -220,3 +220,31 @@ async fn an_account_that_removes_threads_and_messages() {
     home.sync_with(&["--full"]).await;
     home.assert_still(rev, "again");
 }
+
+/// A page that leads too far with one wrong id, twice: what it led past is met when the sweep goes back, and stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_that_was_led_too_far_deletes_nothing_that_it_met_afterwards() {
+    const MESSAGES: &str = "/api/v2/chat_message_items";
+    let stage = crate::faults::stage::Stage::paged().await;
+    let home = Home::new(&stage.bd_source(""));
+    home.sync_with(&["--full"]).await;
+    for _ in 0..2 {
+        stage.bd.next(
+            MESSAGES,
+            crate::faults::fault::Fault::json(|page| {
+                if let Some(last) = page["message"].as_array_mut().and_then(|rows| rows.last_mut()) {
+                    last["message_id"] = serde_json::json!("1000000");
+                }
+            }),
+        );
+        let done = crate::faults::stage::sync_full(&home).await;
+        assert_eq!((done.code, stage.bd.faults_left()), (0, 0), "{}", done.stderr);
+        let deleted = "SELECT external_id FROM messages WHERE deleted_at_ms IS NOT NULL AND external_id <> '1000000'";
+        assert_eq!(home.rows(deleted), [""; 0], "{}", done.stderr);
+    }
+    stage.heal();
+    for _ in 0..2 {
+        home.sync_with(&["--full"]).await;
+    }
+    assert_eq!(home.rows("SELECT external_id FROM messages WHERE deleted_at_ms IS NOT NULL"), ["1000000"]);
+}

@@ -83,7 +83,7 @@ impl<'a> Answer<'a> {
                 .all(|block| ["hasNextPage", "nextCursor"].iter().all(|key| block.get(key).is_none()))
         };
         match (more, cursor) {
-            (None, None) if rows >= limit as usize && silent() => {
+            (None, None) if rows == limit as usize && silent() => {
                 Err(broken("a full page that does not say what follows"))
             }
             (Some(false), _) | (None, None) => Ok(None),

@@ -37,19 +37,16 @@ fn attachment(item: &Value) -> Option<Attachment> {
         _ => return None,
     };
     let url = first(fields, &URLS).filter(|url| is_url(url));
-    let name = first(fields, &NAMES);
+    let name = first(fields, &NAMES).map(|name| name.replace('\0', "")).filter(|name| !name.is_empty());
     if url.is_none() && name.is_none() {
         return None;
     }
-    let kind = kind(first(fields, &KINDS), url.or(name).unwrap_or_default());
-    Some(Attachment { kind: kind.to_owned(), url: url.map(str::to_owned), name: name.map(str::to_owned) })
+    let kind = kind(first(fields, &KINDS), url.or(name.as_deref()).unwrap_or_default());
+    Some(Attachment { kind: kind.to_owned(), url: url.map(str::to_owned), name })
 }
 
 fn first<'a>(fields: &'a Map<String, Value>, names: &[&str]) -> Option<&'a str> {
-    names
-        .iter()
-        .find_map(|name| fields.get(*name).and_then(Value::as_str))
-        .filter(|text| !text.is_empty() && !text.contains('\0'))
+    names.iter().find_map(|name| fields.get(*name).and_then(Value::as_str)).filter(|text| !text.is_empty())
 }
 
 fn is_url(text: &str) -> bool {

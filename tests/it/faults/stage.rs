@@ -182,6 +182,13 @@ pub(crate) async fn sync_with(home: &Home, faults: &str) -> Run {
     crate::harness::run(command).await
 }
 
+/// `sync --full --json`, with short waits.
+pub(crate) async fn sync_full(home: &Home) -> Run {
+    let mut command = home.command(&["sync", "--json", "--full"], "chatloom=debug");
+    command.env("CHATLOOM_FAULTS", HASTE);
+    crate::harness::run(command).await
+}
+
 /// One source's part of what `sync --json` printed.
 pub(crate) fn part(run: &Run, source: &str) -> Value {
     let report = run.json();
