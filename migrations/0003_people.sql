@@ -1,0 +1,1 @@
+-- Schema version 3: people across providers. A released file never changes: a later version adds a file.

@@ -1,0 +1,1 @@
+-- Schema version 3: full text. A released file never changes: a later version adds a file.
