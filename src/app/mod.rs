@@ -10,7 +10,7 @@ mod verify;
 mod watch;
 
 pub use build::{BuildError, build_sources, clock};
-pub use keep::{forget, maintain};
+pub use keep::{forget, maintain, rebuild_search};
 pub use range::{Range, RangeError};
 pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};

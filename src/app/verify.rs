@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::build::build_sources;
 use crate::config::SourceConfig;
 use crate::provider::Counted;
-use crate::store::{Gap, StoreError, integrity, kept, known_gaps, open_reader, source_names};
+use crate::store::{Gap, StoreError, integrity, kept, known_gaps, open_reader, search_problem, source_names};
 
 /// The document of `verify --json`.
 #[derive(Debug, Serialize)]
@@ -19,6 +19,8 @@ pub struct VerifyReport {
     pub ok: bool,
     /// `ok`, or what is wrong with the file.
     pub integrity: String,
+    /// `ok`, or why the full-text index cannot be trusted. It is made of the messages, and can be made again.
+    pub search: String,
     pub sources: Vec<SourceGaps>,
 }
 
@@ -49,7 +51,8 @@ pub async fn verify(
         Err(error @ (StoreError::Sql { .. } | StoreError::Unopenable { .. })) => return Ok(damaged(error.to_string())),
         opened => opened?,
     };
-    let problems = integrity(&store);
+    let (problems, index) = integrity(&store);
+    let index = index.or_else(|| if problems.is_empty() { search_problem(&store) } else { None });
     let asked: Vec<&SourceConfig> =
         configured.iter().filter(|source| !offline && source.enabled && wanted(&source.name)).collect();
     let mut counts = ask(&asked, cancel).await;
@@ -85,13 +88,15 @@ pub async fn verify(
         Err(error) if problems.is_empty() => return Err(error),
         Err(_) => Vec::new(),
     };
-    let ok = problems.is_empty() && sources.iter().all(|source| source.gaps.is_empty() && source.error.is_none());
+    let ok = problems.is_empty()
+        && index.is_none()
+        && sources.iter().all(|source| source.gaps.is_empty() && source.error.is_none());
     let integrity = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
-    Ok(VerifyReport { ok, integrity, sources })
+    Ok(VerifyReport { ok, integrity, search: index.unwrap_or_else(|| "ok".to_owned()), sources })
 }
 
 fn damaged(integrity: String) -> VerifyReport {
-    VerifyReport { ok: false, integrity, sources: Vec::new() }
+    VerifyReport { ok: false, integrity, search: "ok".to_owned(), sources: Vec::new() }
 }
 
 fn never_read() -> Vec<Gap> {

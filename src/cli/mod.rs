@@ -16,6 +16,7 @@ mod progress;
 mod rename;
 mod retry;
 mod run;
+mod search;
 mod serve;
 mod show;
 mod signals;
@@ -73,6 +74,8 @@ enum Command {
     Serve,
     /// Show the state of every source and stream
     Status(status::Args),
+    /// Search all messages for words; `search rebuild` builds the index anew
+    Search(search::Args),
     /// Print one conversation
     Show(show::Args),
     /// Sync simulated providers into a file and show what it holds; needs no account
@@ -188,6 +191,10 @@ async fn dispatch(args: Args) -> Exit {
         },
         Command::Status(status) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => status::run(&status, &config),
+            Err(exit) => exit,
+        },
+        Command::Search(search) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => search::run(&search, &config).await,
             Err(exit) => exit,
         },
         Command::Show(show) => match load_without_keys(args.config.as_deref()) {

@@ -1,5 +1,5 @@
 //! Pure helpers that providers share: HTML to text, the timestamps of the world, lenient JSON fields,
-//! secrets taken out of records, and what an identifier is.
+//! secrets taken out of records, what an identifier is, and the form in which texts are searched.
 
 mod contact;
 pub mod lenient;
@@ -7,9 +7,11 @@ mod scrub;
 mod tags;
 mod text;
 mod time;
+mod words;
 
 pub use contact::{Identifier, classify_identifier, same_email, same_phone};
 pub use lenient::decode;
 pub use scrub::{is_secret_key, scrub};
 pub use text::{HtmlImage, HtmlText, html_images, html_to_text, read_html};
 pub use time::{TimeFault, parse_timestamp, to_iso, to_site_digits};
+pub use words::{FORM_RULES, WORD_BREAK, fold, has_words, search_form};

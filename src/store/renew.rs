@@ -56,6 +56,9 @@ impl Tx<'_> {
             version: row.version.or(stored.version),
             content_hash: hash,
         };
+        if wanted.body_text != stored.body_text {
+            self.texts.changed(id, &stored.body_text);
+        }
         let same_parts = self.citations_of(id)? == row.citations && self.attachments_of(id)? == row.attachments;
         if wanted == stored && same_parts {
             self.counts.messages.unchanged += u64::from(!self.counted(rev_before));

@@ -16,7 +16,7 @@ use super::replay::{self, Replay, Replayed};
 use super::run::{self, Finish, LastReads, RunMode, RunStatus, SourceRow};
 use super::wal::{self, WalCap};
 use super::work::{self, StaleConversation, UnknownIds};
-use super::{StoreError, StoreLock, access, commit, open};
+use super::{StoreError, StoreLock, access, commit, fulltext, open};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 use crate::telemetry::events;
 
@@ -96,6 +96,7 @@ impl Store {
         let mut connection = open::open_writer(path, now_ms)?;
         let place = Place::of(path)?;
         run::close_abandoned(&connection, now_ms).map_err(StoreError::sql("closing runs of an earlier process"))?;
+        fulltext::catch_up(&mut connection).map_err(StoreError::sql("building the full-text index"))?;
         let (orders, mut inbox) = mpsc::channel(WAITING_BATCHES);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())

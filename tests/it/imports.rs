@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// What each module of ours may name. `sim` stands aside: `cli` may start it, nobody else knows it.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("cli", &["app", "config", "provider", "sim", "store", "sync", "telemetry", "web"]),
+    ("cli", &["app", "config", "provider", "search", "sim", "store", "sync", "telemetry", "web"]),
     ("sim", &["model"]),
     ("app", &["config", "http", "model", "normalise", "provider", "store", "sync", "telemetry", "web"]),
     ("web", &["model", "store", "telemetry"]),
+    ("search", &["normalise", "store"]),
     ("sync", &["http", "model", "normalise", "provider", "store", "telemetry"]),
     ("provider", &["http", "model", "normalise"]),
     ("store", &["model", "normalise", "telemetry"]),

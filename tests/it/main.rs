@@ -30,6 +30,7 @@ mod package;
 mod pages;
 mod rename;
 mod replay;
+mod search;
 mod secrets;
 mod snapshots;
 mod telling;
