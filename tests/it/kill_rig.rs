@@ -308,7 +308,8 @@ pub(crate) fn post_mortem(home: &Home, truth: &Copy) -> Result<(), String> {
     if number(newest) > number("SELECT rev FROM change_counter") {
         return Err("a rev above the counter".to_owned());
     }
-    if number("SELECT rules FROM search_state") != 0 {
+    let has_index = number("SELECT count(*) FROM sqlite_schema WHERE name = 'search_state'") == 1;
+    if has_index && number("SELECT rules FROM search_state") != 0 {
         let checked =
             connection.execute("INSERT INTO message_search (message_search, rank) VALUES ('integrity-check', 1)", []);
         checked.map_err(|error| format!("the full-text index is out of step: {error}"))?;

@@ -1,6 +1,6 @@
 //! Messages are found by their words, and only those that are there.
 
-use chatloom::sim::bd::BdData;
+use chatloom::sim::bd::{BdData, TokenLookup};
 use chatloom::sim::sitegpt::SitegptData;
 use chatloom::sim::zaia::ZaiaData;
 use chatloom::sim::{BdSim, SitegptSim, ZaiaSim};
@@ -48,6 +48,7 @@ struct Scene {
 
 async fn scene() -> Scene {
     let mut bd = BdData::new();
+    bd.quirks.token_lookup = TokenLookup::Works;
     let (joao, cleo) = (bd.add_user("João", "Müller"), bd.add_user("Cleo", "Okafor"));
     let thread = bd.add_thread(&joao, &cleo, NOW_MS - 90_000);
     let asked = bd.add_message(&thread, &joao, NOW_MS - 80_000, "Não recebi o reembolso, who's in charge?");
@@ -71,8 +72,11 @@ async fn scene() -> Scene {
     let mut sitegpt = SitegptData::new();
     let chatbot = sitegpt.add_chatbot("Carpentry");
     let voted = sitegpt.add_thread(&chatbot, NOW_MS - 86_400_000 * 3);
-    let exchange =
-        sitegpt.add_normal(&voted, ("Refund?", NOW_MS - 86_400_000 * 3), ("No refund.", NOW_MS - 86_400_000 * 3 + 1000));
+    let exchange = sitegpt.add_normal(
+        &voted,
+        ("Refund?", NOW_MS - 86_400_000 * 3),
+        ("No refund.", NOW_MS - 86_400_000 * 3 + 1000),
+    );
     sitegpt.change_message(&voted, &exchange, |message| message.reaction = -1);
     let (bd, zaia) = (BdSim::start(bd).await.unwrap(), ZaiaSim::start(zaia).await.unwrap());
     let sitegpt = SitegptSim::start(sitegpt).await.unwrap();
@@ -91,7 +95,8 @@ async fn words_phrases_and_scripts_without_blanks_are_found() {
     let scene = scene().await;
     let home = &scene.home;
     let (asked, answered) = (scene.asked.to_string(), scene.answered.to_string());
-    for query in ["nao", "NÃO", "nao recebi", "\"recebi o reembolso\"", "reemb*", "who's", "\"nao rece\"*", "charge?"] {
+    for query in ["nao", "NÃO", "nao recebi", "\"recebi o reembolso\"", "reemb*", "who's", "\"nao rece\"*", "charge?"]
+    {
         assert_eq!(found(home, &[query]).await, [asked.as_str()], "{query}");
     }
     for query in ["C++", "20.04", "multi-agent", "\"refund for\"", "AGENT refund"] {
@@ -109,7 +114,8 @@ async fn words_phrases_and_scripts_without_blanks_are_found() {
             assert_eq!(found(home, &[query]).await, [scene.chat_ids[at].as_str()], "{query}");
         }
     }
-    for query in ["款退", "\"o recebi\"", "reemb", "AND", "NEAR(a b)", "\"", "*", "-x", "body_text:nao recebidos", ""] {
+    for query in ["款退", "\"o recebi\"", "reemb", "AND", "NEAR(a b)", "\"", "*", "-x", "body_text:nao recebidos", ""]
+    {
         assert_eq!(found(home, &["--", query]).await, Vec::<String>::new(), "{query}");
     }
     let told = home.run(&["search", "東京 返品"]).await.stdout;
@@ -117,10 +123,10 @@ async fn words_phrases_and_scripts_without_blanks_are_found() {
     // Whoever reads the file with the shell of an older SQLite finds the same.
     let shell = std::process::Command::new("sqlite3")
         .args(["-readonly", home.db().to_str().unwrap()])
-        .arg("SELECT count(*) || snippet(message_search, 0, '<', '>', '', 4) FROM message_search WHERE message_search MATCH 'nao'")
+        .arg("SELECT snippet(message_search, 0, '<', '>', '', 4) FROM message_search WHERE message_search MATCH 'nao'")
         .output();
     if let Ok(shell) = shell {
-        assert_eq!(String::from_utf8_lossy(&shell.stdout).trim(), "1<Não> recebi o reembolso", "{shell:?}");
+        assert_eq!(String::from_utf8_lossy(&shell.stdout).trim(), "<Não> recebi o reembolso", "{shell:?}");
     }
 }
 
@@ -146,7 +152,12 @@ async fn operators_narrow_down_and_what_is_none_is_words() {
     assert_eq!((newest.len(), newest[0].as_str()), (3, answered.as_str()));
     let odd = home.run(&["search", "after:soon", "refund"]).await;
     assert_eq!(odd.code, 0);
-    assert!(odd.stderr.contains("takes a day") && odd.stdout.contains("Nothing was found"), "{}{}", odd.stdout, odd.stderr);
+    assert!(
+        odd.stderr.contains("takes a day") && odd.stdout.contains("Nothing was found"),
+        "{}{}",
+        odd.stdout,
+        odd.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,11 +302,15 @@ async fn the_demonstrations_worlds_are_found_word_by_word() {
         let (id, text) = line.split_once(' ').unwrap();
         let middle: String = text.chars().skip(text.chars().count() / 2).filter(|c| *c != '"').collect();
         // From the first blank on, if there is one: a word that is cut is another word.
-        let whole = middle.split_once(' ').map_or(middle.as_str(), |(_, rest)| rest);
+        let whole = middle.split_once(' ').or_else(|| text.rsplit_once(' ')).map_or(text, |(_, rest)| rest);
         let query = chatloom::search::Query::parse(&format!("\"{whole}\""));
         if text.contains(' ') && query.expression().is_some() {
-            let wanted =
-                chatloom::store::Wanted { expression: query.expression(), deleted: true, limit: 10_000, ..Default::default() };
+            let wanted = chatloom::store::Wanted {
+                expression: query.expression(),
+                deleted: true,
+                limit: 10_000,
+                ..Default::default()
+            };
             let found = chatloom::store::search(&store, &wanted).unwrap();
             assert!(found.hits.iter().any(|hit| hit.message_id.to_string() == id), "{whole:?} in {text:?}");
         }
@@ -305,7 +320,14 @@ async fn the_demonstrations_worlds_are_found_word_by_word() {
 #[cfg(debug_assertions)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_any_two_steps_leaves_the_index_exact_or_says_so() {
-    for point in ["search.rebuilt:1", "search.written:1", "search.written:2", "search.written:4", "commit.rows:3", "commit.done:2"] {
+    for point in [
+        "search.rebuilt:1",
+        "search.written:1",
+        "search.written:2",
+        "search.written:3",
+        "commit.rows:3",
+        "commit.done:2",
+    ] {
         let scene = scene().await;
         let home = Home::new(&std::fs::read_to_string(scene.home.folder.path().join("chatloom.toml")).unwrap());
         let mut command = home.command(&["sync"], "chatloom=info");
