@@ -93,11 +93,11 @@ impl Query {
                 self.negative = true;
             }
             Some(operator) => self.misread(operator, &text, "knows `negative` alone"),
-            None => self.word(text, prefix),
+            None => self.word(&text, prefix),
         }
     }
 
-    fn word(&mut self, text: String, prefix: bool) {
+    fn word(&mut self, text: &str, prefix: bool) {
         // NUL ends a text for SQLite's parser.
         let text = text.replace('\0', " ");
         if has_words(&text) {
@@ -107,7 +107,7 @@ impl Query {
 
     fn misread(&mut self, operator: &str, value: &str, takes: &str) {
         self.notes.push(format!("`{operator}:` {takes}; `{operator}:{value}` is looked for as words"));
-        self.word(format!("{operator} {value}"), false);
+        self.word(&format!("{operator} {value}"), false);
     }
 
     /// The query in the index's own language; `None` where no word is asked for. Every word is quoted, so none of them

@@ -51,9 +51,9 @@ fn what_is_no_operator_is_words() {
 fn index() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     let schema = include_str!("../../migrations/0003_search.sql");
-    let begin = schema.find("CREATE VIRTUAL TABLE").unwrap();
-    let table = schema[begin..].split_once(");\n").unwrap().0.replace("content = 'search_texts',", "");
-    connection.execute_batch(&format!("{});", table.replace("content_rowid = 'id',", ""))).unwrap();
+    let table = schema.split_once("CREATE VIRTUAL TABLE").unwrap().1.split_once(");\n").unwrap().0;
+    let table = table.replace("content = 'search_texts',", "").replace("content_rowid = 'id',", "");
+    connection.execute_batch(&format!("CREATE VIRTUAL TABLE {table});")).unwrap();
     connection
         .execute("INSERT INTO message_search (body_text) VALUES (?1)", ["não sei who's 20.04 C++ multi-agent"])
         .unwrap();

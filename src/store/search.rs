@@ -10,6 +10,9 @@ use crate::normalise::{WORD_BREAK, fold};
 
 /// Words of a message that are shown around what was found.
 const SNIPPET_WORDS: i64 = 24;
+/// Of a word that stands in more messages than these, those that were stored last are compared for how well they fit: in
+/// so many messages no word says much.
+const RANKED: i64 = 10_000;
 /// Characters of a message that are shown where no word was asked for.
 const OPENING: usize = 160;
 /// Around what was found, inside the text that comes back. A text that has them itself is shown with odd marks.
@@ -142,18 +145,23 @@ fn ids(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<i64>> {
     if !wanted.deleted {
         all.sql.push_str(" AND m.deleted_at_ms IS NULL AND c.deleted_at_ms IS NULL");
     }
-    let (tables, order) = match (&wanted.expression, wanted.newest) {
-        (Some(_), false) => ("message_search JOIN messages AS m ON m.id = message_search.rowid", "message_search.rank"),
-        (Some(_), true) => {
-            ("message_search JOIN messages AS m ON m.id = message_search.rowid", "m.sent_at_ms DESC, m.id DESC")
+    const WORDS: &str = "message_search JOIN messages AS m ON m.id = message_search.rowid";
+    const CONVERSATION: &str = "JOIN conversations AS c ON c.id = m.conversation_id";
+    let conditions = &all.sql;
+    let sql = match (&wanted.expression, wanted.newest) {
+        (Some(_), false) => format!(
+            "SELECT id FROM (SELECT m.id AS id, message_search.rank AS fit FROM {WORDS} {CONVERSATION}
+               WHERE {conditions} ORDER BY message_search.rowid DESC LIMIT {RANKED})
+             ORDER BY fit, id DESC LIMIT :limit"
+        ),
+        (words, _) => {
+            let tables = if words.is_some() { WORDS } else { "messages AS m" };
+            format!(
+                "SELECT m.id FROM {tables} {CONVERSATION} WHERE {conditions}
+                 ORDER BY m.sent_at_ms DESC, m.id DESC LIMIT :limit"
+            )
         }
-        (None, _) => ("messages AS m", "m.sent_at_ms DESC, m.id DESC"),
     };
-    let sql = format!(
-        "SELECT m.id FROM {tables} JOIN conversations AS c ON c.id = m.conversation_id WHERE {} ORDER BY {order}
-         LIMIT :limit",
-        all.sql
-    );
     all.bound.push((":limit", Box::new(i64::from(wanted.limit) + 1)));
     let bound: Vec<(&str, &dyn ToSql)> = all.bound.iter().map(|(name, value)| (*name, value.as_ref())).collect();
     connection.prepare(&sql)?.query_map(bound.as_slice(), |row| row.get(0))?.collect()
