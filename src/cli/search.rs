@@ -15,11 +15,9 @@ const WIDTH: usize = 100;
 
 /// Options of `search`.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Args {
-    #[command(subcommand)]
-    command: Option<Action>,
-    /// Words, "phrases", beginnings*, from:NAME, source:NAME, channel:NAME, after:DAY, before:DAY, has:negative
+    /// Words, "phrases", beginnings*, from:NAME, source:NAME, channel:NAME, after:DAY, before:DAY, has:negative; the one word
+    /// `rebuild` builds the index anew (in quotes it is looked for)
     #[arg(value_name = "QUERY", required = true)]
     query: Vec<String>,
     /// How many messages are shown
@@ -36,15 +34,10 @@ pub(super) struct Args {
     json: bool,
 }
 
-#[derive(Debug, clap::Subcommand)]
-enum Action {
-    /// Build the index anew from the stored messages
-    Rebuild,
-}
-
 /// Looks for messages, or builds the index anew.
 pub(super) async fn run(args: &Args, config: &Config) -> Exit {
-    if args.command.is_some() {
+    // No subcommand: those who look for `rebuild index` mean words.
+    if args.query == ["rebuild"] {
         return rebuild(config).await;
     }
     let query = Query::parse(&args.query.join(" "));

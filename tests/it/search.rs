@@ -232,8 +232,10 @@ async fn an_index_out_of_step_is_noticed_and_built_anew() {
     for sql in [
         // A word too few, a word in another's place, and a row too many.
         "INSERT INTO message_search (message_search, rowid, body_text) SELECT 'delete', id, body_text FROM search_texts LIMIT 1",
-        "INSERT INTO message_search (message_search, rowid, body_text) SELECT 'delete', id, body_text FROM search_texts LIMIT 1;
-         INSERT INTO message_search (rowid, body_text) SELECT id, replace(body_text, 'a', 'e') FROM search_texts LIMIT 1",
+        "INSERT INTO message_search (message_search, rowid, body_text)
+           SELECT 'delete', id, body_text FROM search_texts WHERE body_text LIKE '%recebi%';
+         INSERT INTO message_search (rowid, body_text)
+           SELECT id, replace(body_text, 'recebi', 'perdi') FROM search_texts WHERE body_text LIKE '%recebi%'",
         "INSERT INTO message_search (rowid, body_text) VALUES (1000000, 'ghost')",
         // Written without the index.
         "UPDATE messages SET body_text = 'swapped words' WHERE id = 1",
@@ -245,7 +247,11 @@ async fn an_index_out_of_step_is_noticed_and_built_anew() {
         let verified = home.run(&["verify", "--offline", "--json"]).await;
         assert_eq!(verified.code, 1, "{sql}: {}", verified.stdout);
         let told = verified.json();
-        assert_eq!((told["integrity"].as_str(), told["search"].as_str() == Some("ok")), (Some("ok"), false), "{sql}: {told}");
+        assert_eq!(
+            (told["integrity"].as_str(), told["search"].as_str() == Some("ok")),
+            (Some("ok"), false),
+            "{sql}: {told}"
+        );
         let told = home.run(&["verify", "--offline"]).await.stdout;
         assert!(told.contains("search rebuild") && !told.contains("damaged"), "{told}");
         let rebuilt = home.run(&["search", "rebuild"]).await;
