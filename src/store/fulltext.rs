@@ -134,12 +134,15 @@ fn write(conn: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
                 .execute(params![change.id, new])?;
         }
     }
+    // A savepoint makes the index write what it has buffered: what is wrong with it shows here, and not in the commit.
+    conn.prepare_cached("SAVEPOINT fulltext_flush")?.execute([])?;
+    conn.prepare_cached("RELEASE fulltext_flush")?.execute([])?;
     failpoint!("search.written");
     Ok(())
 }
 
 /// The index itself is damaged; a full disk is not that.
-fn is_damage(error: &rusqlite::Error) -> bool {
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
         && error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CORRUPT_VTAB)
 }

@@ -83,7 +83,7 @@ pub struct Found {
 /// Looks for messages.
 ///
 /// # Errors
-/// SQLite failed.
+/// The index is damaged, or SQLite failed.
 pub fn search(connection: &Connection, wanted: &Wanted) -> Result<Found, StoreError> {
     let read = || -> rusqlite::Result<Found> {
         let exact = fulltext::is_exact(connection)?;
@@ -93,7 +93,10 @@ pub fn search(connection: &Connection, wanted: &Wanted) -> Result<Found, StoreEr
         ids.truncate(limit);
         Ok(Found { hits: hits(connection, wanted, &ids)?, more, exact })
     };
-    read().map_err(StoreError::sql("searching"))
+    read().map_err(|error| match fulltext::is_damage(&error) {
+        true => StoreError::SearchIndex { cause: error.to_string() },
+        false => StoreError::sql("searching")(error),
+    })
 }
 
 /// One condition more.

@@ -59,7 +59,7 @@ async fn scene() -> Scene {
     let owner = zaia.add_external_user(&channel, Some("li@example.test"), Some("Li Wei"));
     let chat = zaia.add_chat(Some(&channel), &owner, &agent, NOW_MS - 90_000);
     let chat_ids = [
-        ("user", &owner, "我想退款，iPhone15很贵"),
+        ("user", &owner, "我想退款，iPhone15很贵 jacaranda"),
         ("assistant", &agent, "東京の商品カードは返品できます"),
         ("user", &owner, "ที่นี่ส่งคืนได้ไหม"),
         ("assistant", &agent, "שָׁלוֹם, ההחזר בדרך"),
@@ -207,21 +207,21 @@ async fn forgotten_and_outlived_words_leave_the_index_and_the_file() {
                 && std::fs::read(entry.path()).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes())
         })
     };
-    assert!(words().contains(&"quetzalcoatlus".to_owned()) && bytes_hold("quetzalcoatlus") && bytes_hold("返"));
+    assert!(words().contains(&"quetzalcoatlus".to_owned()) && bytes_hold("quetzalcoatlus") && bytes_hold("jacaranda"));
     let forgot = home.run(&["forget", "--email", "li@example.test", "--yes"]).await;
     assert_eq!(forgot.code, 0, "{}{}", forgot.stdout, forgot.stderr);
     assert_in_step(home);
     assert_eq!(found(home, &["返品"]).await, Vec::<String>::new());
     assert_eq!(found(home, &["reembolso"]).await, [scene.asked.to_string()]);
     assert_eq!(home.number("SELECT count(*) FROM search_forms"), 0);
-    assert!(!bytes_hold("返"), "what was said in a forgotten chat is still in the file");
+    assert!(!bytes_hold("jacaranda"), "what was said in a forgotten chat is still in the file");
     // By the clock on the wall everything is older than a day.
     home.configure(&format!("[store]\nmessage_retention = \"1d\"\n\n{sources}"));
     let maintained = home.run(&["maintain"]).await;
     assert_eq!(maintained.code, 0, "{}", maintained.stderr);
     assert_in_step(home);
-    assert_eq!((words(), home.number("SELECT merge_due FROM search_state")), (Vec::<String>::new(), 0));
     assert!(!bytes_hold("quetzalcoatlus"), "an old word is still in the file");
+    assert_eq!((words(), home.number("SELECT merge_due FROM search_state")), (Vec::<String>::new(), 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,15 +270,19 @@ async fn an_index_out_of_step_is_noticed_and_built_anew() {
 async fn a_damaged_index_holds_up_no_messages() {
     let scene = scene().await;
     let home = &scene.home;
-    Connection::open(home.db()).unwrap().execute_batch("DELETE FROM message_search_data WHERE id > 10").unwrap();
+    // The record without which the index can neither be read nor written.
+    let damage = "UPDATE message_search_data SET block = x'00000001FFFFFFFFFFFFFFFFFF' WHERE id = 10";
+    Connection::open(home.db()).unwrap().execute_batch(damage).unwrap();
+    let searched = home.run(&["search", "reembolso"]).await;
+    assert!(searched.code == 1 && searched.stderr.contains("search rebuild"), "{}", searched.stderr);
     scene.bd.world().data.edit_message(scene.asked, "Agora recebi tudo");
-    home.sync_with(&["--full"]).await;
+    let synced = home.run(&["sync", "--full"]).await;
+    assert_eq!(synced.code, 0, "{}", synced.stderr);
+    assert!(synced.stderr.contains("search_index_behind"), "{}", synced.stderr);
     assert_eq!(home.number("SELECT count(*) FROM messages WHERE body_text = 'Agora recebi tudo'"), 1);
-    // Whether the damage was met or not, it is not passed over in silence.
+    assert_eq!(home.number("SELECT rules FROM search_state"), 0);
+    // The next one that writes makes it anew.
     home.sync().await;
-    if home.run(&["verify", "--offline"]).await.code != 0 {
-        assert_eq!(home.run(&["search", "rebuild"]).await.code, 0);
-    }
     assert_in_step(home);
     assert_eq!(found(home, &["agora"]).await, [scene.asked.to_string()]);
 }
