@@ -32,6 +32,7 @@ mod replay;
 mod run;
 mod schema;
 mod shroud;
+mod stats;
 mod status;
 mod sweep;
 #[cfg(test)]

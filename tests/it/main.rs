@@ -22,6 +22,7 @@ mod kill;
 mod kill_rig;
 mod kill_story;
 mod main_job;
+mod metrics;
 mod migrations;
 mod names;
 mod oddities;
