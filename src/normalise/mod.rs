@@ -3,6 +3,7 @@
 
 mod contact;
 pub mod lenient;
+mod offsets;
 mod scrub;
 mod tags;
 mod text;
@@ -10,6 +11,7 @@ mod time;
 
 pub use contact::{Identifier, classify_identifier, same_email, same_phone};
 pub use lenient::decode;
+pub use offsets::{Offset, offsets};
 pub use scrub::{is_secret_key, scrub};
 pub use text::{HtmlImage, HtmlText, html_images, html_to_text, read_html};
 pub use time::{TimeFault, parse_timestamp, to_iso, to_site_digits};

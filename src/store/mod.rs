@@ -29,6 +29,7 @@ mod query;
 mod raw;
 mod renew;
 mod replay;
+mod reporting;
 mod run;
 mod schema;
 mod shroud;
