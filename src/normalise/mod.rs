@@ -2,6 +2,7 @@
 //! secrets taken out of records, and what an identifier is.
 
 mod contact;
+mod identity;
 pub mod lenient;
 mod offsets;
 mod scrub;
@@ -10,6 +11,7 @@ mod text;
 mod time;
 
 pub use contact::{Identifier, classify_identifier, same_email, same_phone};
+pub use identity::{email_key, phone_key};
 pub use lenient::decode;
 pub use offsets::{Offset, offsets};
 pub use scrub::{is_secret_key, scrub};

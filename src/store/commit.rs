@@ -8,7 +8,7 @@ use super::batch::{Batch, Counts, Record, SweepPoint};
 use super::failpoint::failpoint;
 use super::message::Roles;
 use super::shroud::Shroud;
-use super::{Committed, StoreError, stats};
+use super::{Committed, StoreError, people, stats};
 use crate::model::{Row, StreamKey};
 
 /// One batch being applied. Caches live as long as the transaction.
@@ -185,6 +185,12 @@ impl Tx<'_> {
         self.run_progress(batch)?;
         if self.rev != before {
             stats::refresh(self.conn, before)?;
+            let mut rev = self.rev;
+            people::refresh(self.conn, before, || {
+                rev += 1;
+                rev
+            })?;
+            self.rev = rev;
             self.conn.prepare_cached("UPDATE change_counter SET rev = ?1 WHERE id = 1")?.execute(params![self.rev])?;
         }
         Ok(())

@@ -23,6 +23,7 @@ mod lock;
 mod maintain;
 mod message;
 mod open;
+mod people;
 mod person;
 mod place;
 mod query;

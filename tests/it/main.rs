@@ -29,6 +29,7 @@ mod oddities;
 mod package;
 #[path = "../../examples/package/pages.rs"]
 mod pages;
+mod people;
 mod rename;
 mod replay;
 mod secrets;
