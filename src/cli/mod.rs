@@ -7,6 +7,7 @@ mod backfill;
 mod backup;
 mod check;
 mod demo;
+mod explain;
 mod forget;
 mod init;
 mod logging;
@@ -19,6 +20,7 @@ mod run;
 mod serve;
 mod show;
 mod signals;
+mod stats;
 mod status;
 mod sync;
 mod table;
@@ -75,6 +77,10 @@ enum Command {
     Status(status::Args),
     /// Print one conversation
     Show(show::Args),
+    /// Print the support metrics as tables
+    Stats(stats::Args),
+    /// Show which messages make a number
+    Explain(explain::Args),
     /// Sync simulated providers into a file and show what it holds; needs no account
     Demo(demo::Args),
 }
@@ -192,6 +198,14 @@ async fn dispatch(args: Args) -> Exit {
         },
         Command::Show(show) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => show::run(&show, &config),
+            Err(exit) => exit,
+        },
+        Command::Stats(stats) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => stats::run(&stats, &config),
+            Err(exit) => exit,
+        },
+        Command::Explain(explain) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => explain::run(&explain, &config),
             Err(exit) => exit,
         },
     }

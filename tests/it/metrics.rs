@@ -342,3 +342,53 @@ fn what_is_kept_is_what_is_defined() {
         ["0"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stats_and_explain_say_what_the_views_say() {
+    let all = crate::failures::Everybody::start().await;
+    let home = crate::harness::Home::new(&format!("[reporting]\ntimezone = \"America/Sao_Paulo\"\n{}", all.config()));
+    home.sync().await;
+    assert_eq!(differing(&home.open()), 0);
+    assert!(home.number("SELECT count(*) FROM reporting_offsets") > 20, "clocks in São Paulo were changed often");
+    assert_eq!(
+        home.number("SELECT sum(contact_messages) FROM v_hourly"),
+        home.number("SELECT count(*) FROM v_messages WHERE author_kind = 'contact' AND sent_at IS NOT NULL")
+    );
+
+    let told = home.run(&["stats", "--json"]).await.json();
+    assert_eq!(told["timezone"], "America/Sao_Paulo");
+    let sum = |part: &str| told["sources"].as_array().unwrap().iter().filter_map(|row| row[part].as_i64()).sum::<i64>();
+    for part in ["conversations", "contained", "escalated", "unanswered"] {
+        assert_eq!(sum(part), home.number(&format!("SELECT sum({part}) FROM v_daily")), "{part}");
+    }
+    let page = home.run(&["stats"]).await;
+    for words in ["Busiest hours (America/Sao_Paulo)", "90th percentile", "contained", "whatsapp"] {
+        assert!(page.stdout.contains(words), "{words}: {}", page.stdout);
+    }
+    let later = home.run(&["stats", "--json", "--since", "2027-01-01"]).await.json();
+    assert_eq!(later["sources"].as_array().unwrap().len(), 0);
+    assert_eq!(home.run(&["stats", "--since", "soon"]).await.code, 2);
+
+    let metrics = [
+        "first_response",
+        "first_bot_response",
+        "first_agent_response",
+        "contained",
+        "escalated",
+        "answered",
+        "reopened",
+    ];
+    for conversation in home.rows("SELECT conversation_id FROM v_conversations ORDER BY random() LIMIT 5") {
+        for metric in metrics {
+            let told = home.run(&["explain", metric, &conversation, "--json"]).await.json();
+            let column = told["metric"].as_str().unwrap();
+            let held =
+                home.rows(&format!("SELECT {column} FROM v_conversations WHERE conversation_id = {conversation}"));
+            let value = told["value"].as_f64().map_or_else(|| "-".to_owned(), |value| value.to_string());
+            assert_eq!(vec![value], held, "{told}");
+            assert_ne!(told["because"], "");
+        }
+    }
+    assert_eq!(home.run(&["explain", "happiness", "1"]).await.code, 2);
+    assert_eq!(home.run(&["explain", "answered", "999999"]).await.code, 1);
+}
