@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::build::build_sources;
 use crate::config::SourceConfig;
 use crate::provider::Counted;
-use crate::store::{Gap, StoreError, integrity, kept, known_gaps, open_reader, source_names};
+use crate::store::{Gap, StoreError, changed_texts, integrity, kept, known_gaps, open_reader, source_names};
 
 /// The document of `verify --json`.
 #[derive(Debug, Serialize)]
@@ -46,10 +46,15 @@ pub async fn verify(
 ) -> Result<VerifyReport, StoreError> {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|one| one == name);
     let store = match open_reader(store_path) {
-        Err(error @ (StoreError::Sql { .. } | StoreError::Unopenable { .. })) => return Ok(damaged(error.to_string())),
+        Err(error @ (StoreError::Sql { .. } | StoreError::Damaged { .. } | StoreError::Unopenable { .. })) => {
+            return Ok(damaged(error.to_string()));
+        }
         opened => opened?,
     };
-    let problems = integrity(&store);
+    let mut problems = integrity(&store);
+    if problems.is_empty() {
+        problems = changed_texts(&store).unwrap_or_else(|error| vec![error.to_string()]);
+    }
     let asked: Vec<&SourceConfig> =
         configured.iter().filter(|source| !offline && source.enabled && wanted(&source.name)).collect();
     let mut counts = ask(&asked, cancel).await;

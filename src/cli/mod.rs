@@ -13,6 +13,7 @@ mod init;
 mod logging;
 mod maintain;
 mod output;
+mod process;
 mod progress;
 mod rename;
 mod retry;
@@ -24,7 +25,10 @@ mod stats;
 mod status;
 mod sync;
 mod table;
+mod unread;
 mod verify;
+
+pub(crate) use output::{tame, tame_line};
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -112,14 +116,16 @@ impl From<Exit> for ExitCode {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    process::leave_no_core();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            let usage = error.use_stderr();
-            if error.print().is_err() {
-                return Exit::Failed.into();
+            if error.use_stderr() {
+                // It repeats what was typed, or pasted.
+                output::warn(&output::tame(&error.render().to_string()));
+                return Exit::Usage.into();
             }
-            return if usage { Exit::Usage } else { Exit::Fine }.into();
+            return if error.print().is_err() { Exit::Failed } else { Exit::Fine }.into();
         }
     };
     #[cfg(debug_assertions)]
@@ -138,6 +144,7 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(dispatch(args));
+    unread::flush();
     // Reading from a disk or a resolver that does not answer is not waited for.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     exit.into()

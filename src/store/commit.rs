@@ -51,6 +51,19 @@ impl Tx<'_> {
         self.conn.prepare_cached(query)?.query_row(params![self.source_id, external_id], |row| row.get(0)).optional()
     }
 
+    /// A modification time that can be believed. One of the future (a damaged answer, a clock that was wrong) would keep
+    /// every true one out until it has come.
+    pub(super) fn credible(&self, version: Option<i64>) -> Option<i64> {
+        /// Clocks differ, by a day at the most.
+        const AHEAD_MS: i64 = 24 * 3_600_000;
+        version.filter(|at| *at <= self.now_ms.saturating_add(AHEAD_MS))
+    }
+
+    /// Whether a row with one modification time is older than what is stored with another.
+    pub(super) fn is_older(&self, stored: Option<i64>, told: Option<i64>) -> bool {
+        self.credible(stored).zip(self.credible(told)).is_some_and(|(stored, told)| told < stored)
+    }
+
     /// Whether a row that stands at `rev` was already counted as inserted or updated by this run.
     pub(super) fn counted(&self, rev: i64) -> bool {
         rev > self.run_start_rev

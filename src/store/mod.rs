@@ -7,11 +7,13 @@
 //! released file. SQL stands beside the method that owns it; tables and views stand in `migrations/` only.
 
 mod access;
+mod altered;
 mod backup;
 mod batch;
 mod commit;
 mod conversation;
 mod directory;
+mod disk;
 mod erase;
 mod error;
 mod explain;
@@ -25,10 +27,12 @@ mod maintain;
 mod message;
 mod open;
 mod overview;
+mod patience;
 mod people;
 mod person;
 mod place;
 mod query;
+mod questions;
 mod raw;
 mod renew;
 mod replay;
@@ -41,6 +45,7 @@ mod status;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod theirs;
 mod verify;
 mod wal;
 mod work;
@@ -62,6 +67,6 @@ pub use replay::{Replay, Replayed};
 pub use run::{LastReads, RunMode, RunStatus, SourceRow};
 pub use schema::SCHEMA_VERSION;
 pub use status::{Configured, ShownCursor, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
-pub use verify::{Gap, integrity, kept, known_gaps, source_names};
+pub use verify::{Gap, changed_texts, integrity, kept, known_gaps, source_names};
 pub use work::{StaleConversation, UnknownIds};
 pub use writer::{Store, WriterThread};

@@ -12,6 +12,8 @@ use chatloom::sim::zaia::ZaiaData;
 use chatloom::sim::{BdSim, SitegptSim, ZaiaSim};
 use rusqlite::Connection;
 
+use crate::traces;
+
 /// A time for the simulated worlds to be "now": Monday, 2 March 2026, 12:00 UTC.
 pub(crate) const NOW_MS: i64 = 1_772_452_800_000;
 
@@ -45,7 +47,11 @@ impl Home {
 
     /// Writes the configuration anew.
     pub(crate) fn configure(&self, config: &str) {
-        std::fs::write(self.folder.path().join("chatloom.toml"), config).unwrap();
+        traces::note_configuration(config);
+        let path = self.folder.path().join("chatloom.toml");
+        std::fs::write(&path, config).unwrap();
+        // It holds keys.
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     /// Where the store is.
@@ -155,9 +161,17 @@ pub(crate) fn rows_of(connection: &Connection, sql: &str) -> Vec<String> {
         .collect()
 }
 
+impl Drop for Home {
+    fn drop(&mut self) {
+        traces::assert_keyless_folder(self.folder.path());
+    }
+}
+
 /// Waits for a command off the async threads.
 pub(crate) async fn run(mut command: Command) -> Run {
     let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    traces::assert_keyless("stdout", &output.stdout);
+    traces::assert_keyless("stderr", &output.stderr);
     Run {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
