@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the Debian package into target/debian: the binary (`release`, or `dev` for tests), man pages, completions, units and
-# configuration. Needs what `sh packaging/setup-deb.sh` installs.
+# configuration; and beside it its bill of materials (CycloneDX, chatloom_*.cdx.json). Needs what `sh packaging/setup-deb.sh` installs.
 set -eu
 cd "$(dirname "$0")/.."
 profile=${1:-release}
@@ -18,3 +18,5 @@ else
   cp "target/$profile/chatloom" target/package/chatloom
   cargo deb --locked --no-build
 fi
+package=$(ls -t target/debian/chatloom_*.deb | head -n 1)
+cp target/package/chatloom.cdx.json "${package%.deb}.cdx.json"

@@ -19,6 +19,8 @@ package=$(ls -t target/debian/chatloom_*.deb | head -n 1)
 cleanup() { $as_root dpkg --purge chatloom >/dev/null 2>&1 || true; $as_root rm -rf /var/lib/private/chatloom /var/lib/chatloom; }
 trap cleanup EXIT
 
+there "${package%.deb}.cdx.json"
+
 # What is in it.
 dpkg-deb --field "$package" Depends | grep -q 'libc6' || fail "the C library is not among the dependencies"
 dpkg-deb --field "$package" Depends | grep -q 'ca-certificates' || fail "https needs ca-certificates"

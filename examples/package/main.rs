@@ -1,9 +1,11 @@
-//! Writes what a package holds besides the binary and the units: man pages, shell completions, configuration.
+//! Writes what a package holds besides the binary and the units (man pages, shell completions, configuration), and the bill
+//! of materials that lies beside it.
 //!
 //! `cargo run --example package -- FOLDER`. An example, so that the generators are not part of the binary.
 #![expect(clippy::print_stderr, reason = "a tool of the build has no logs")]
 
 mod pages;
+mod sbom;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,10 +15,13 @@ fn main() -> ExitCode {
         eprintln!("which folder? cargo run --example package -- FOLDER");
         return ExitCode::from(2);
     };
-    match pages::write(Path::new(&folder)) {
+    let folder = Path::new(&folder);
+    let bill = || sbom::document(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let written = pages::write(folder).and_then(|()| std::fs::write(folder.join("chatloom.cdx.json"), bill()?));
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}: {error}", Path::new(&folder).display());
+            eprintln!("{}: {error}", folder.display());
             ExitCode::FAILURE
         }
     }

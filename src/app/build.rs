@@ -135,15 +135,22 @@ pub(super) fn build_offline(source: &SourceConfig, facts: BTreeMap<String, Strin
 /// Makes the client of a source.
 pub(super) fn client(source: &SourceConfig, pacer: Arc<Pacer>, cancel: CancellationToken) -> Result<Http, BuildError> {
     let key = source.api_key.expose_secret();
-    let (auth_header, auth_value) = match &source.settings {
-        ProviderSettings::BrilliantDirectories { .. } => ("x-api-key", key.to_owned()),
-        ProviderSettings::Zaia { auth_prefix, .. } => ("authorization", format!("{auth_prefix}{key}")),
-        ProviderSettings::Sitegpt { .. } => ("authorization", format!("Bearer {key}")),
+    let (auth_header, prefix) = match &source.settings {
+        ProviderSettings::BrilliantDirectories { .. } => ("x-api-key", ""),
+        ProviderSettings::Zaia { auth_prefix, .. } => ("authorization", auth_prefix.as_str()),
+        ProviderSettings::Sitegpt { .. } => ("authorization", "Bearer "),
     };
+    // Of this size from the start: a text that grows leaves copies behind that nobody wipes.
+    let mut auth_value = String::with_capacity(prefix.len() + key.len());
+    auth_value.push_str(prefix);
+    auth_value.push_str(key);
+    let auth_value = SecretString::from(auth_value);
     let settings = HttpSettings {
         base_url: source.base_url.clone(),
         auth_header,
-        auth_value: SecretString::from(auth_value),
+        auth_value,
+        private_network: source.private_network,
+        roots: source.roots.clone(),
         timeout: source.timeout,
         max_body_bytes: MAX_BODY_BYTES,
         subject: Subject::new(&source.name, source.kind().as_str()),

@@ -8,6 +8,8 @@ mod retry;
 mod sync;
 mod verify;
 mod watch;
+#[cfg(test)]
+mod wiped_tests;
 
 pub use build::{BuildError, build_sources, clock};
 pub use keep::{forget, maintain, rebuild_search};

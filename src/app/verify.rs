@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::build::build_sources;
 use crate::config::SourceConfig;
 use crate::provider::Counted;
-use crate::store::{Gap, StoreError, integrity, kept, known_gaps, open_reader, search_problem, source_names};
+use crate::store::{
+    Gap, StoreError, changed_texts, integrity, kept, known_gaps, open_reader, search_problem, source_names,
+};
 
 /// The document of `verify --json`.
 #[derive(Debug, Serialize)]
@@ -48,11 +50,16 @@ pub async fn verify(
 ) -> Result<VerifyReport, StoreError> {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|one| one == name);
     let store = match open_reader(store_path) {
-        Err(error @ (StoreError::Sql { .. } | StoreError::Unopenable { .. })) => return Ok(damaged(error.to_string())),
+        Err(error @ (StoreError::Sql { .. } | StoreError::Damaged { .. } | StoreError::Unopenable { .. })) => {
+            return Ok(damaged(error.to_string()));
+        }
         opened => opened?,
     };
-    let (problems, index) = integrity(&store);
+    let (mut problems, index) = integrity(&store);
     let index = index.or_else(|| if problems.is_empty() { search_problem(&store) } else { None });
+    if problems.is_empty() {
+        problems = changed_texts(&store).unwrap_or_else(|error| vec![error.to_string()]);
+    }
     let asked: Vec<&SourceConfig> =
         configured.iter().filter(|source| !offline && source.enabled && wanted(&source.name)).collect();
     let mut counts = ask(&asked, cancel).await;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::OpenOptions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::signals::Signals;
 use super::table::{count, wrap};
 use super::{Exit, logging, progress};
 use crate::app::{build_sources, clock};
-use crate::config::{Config, Env, SourceConfig};
+use crate::config::{Config, Env, KeyOrigin, SourceConfig};
 use crate::provider::Checked;
 use crate::store::{Configured, StoreError, open_reader, status};
 use crate::sync::FeedCursor;
@@ -100,6 +101,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
     };
     let mut sources = try_sources(&config.sources, args.offline, &signals.cancel).await;
     for source in &mut sources {
+        source.checks.extend(open_to_others(config, &source.name));
         source.checks.extend(rungs(config, &source.name));
     }
     if let Some(number) = signals.received() {
@@ -113,6 +115,19 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
         output::print(&told(&report).join("\n"));
     }
     if report.ok { Exit::Fine } else { Exit::Failed }
+}
+
+/// A key that stands in the configuration is as safe as that file.
+fn open_to_others(config: &Config, source: &str) -> Option<Tried> {
+    let holds_key = |known: &&SourceConfig| known.name == source && known.key_origin == KeyOrigin::Inline;
+    config.sources.iter().find(holds_key)?;
+    let file = config.file.as_deref()?;
+    let mode = std::fs::metadata(file).ok()?.permissions().mode() & 0o777;
+    let detail = format!(
+        "stands in the configuration, which is open to group or others (mode {mode:03o}); chmod 600 {}, or use api_key_file",
+        file.display()
+    );
+    (mode & 0o077 != 0).then(|| Tried { what: "api_key".to_owned(), ok: false, optional: true, detail })
 }
 
 /// By which rung of the ladder each stream of a source was read last, and why not by a better one.

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::{output, progress};
+use super::{output, progress, unread};
 use crate::config::{self, Log, LogFormat};
 use crate::telemetry::{Lines, Look};
 
@@ -57,6 +57,9 @@ pub(super) fn start_quietly() {
 
 /// Starts logging for a command that runs on and on, and tells by its log alone.
 pub(super) fn start_service() {
+    if !std::io::stderr().is_terminal() {
+        unread::begin();
+    }
     begin("info");
 }
 
@@ -81,7 +84,11 @@ fn begin(usual: &'static str) {
         LogFormat::Text => Look::Text { colour: std::io::stderr().is_terminal() && !config::no_color() },
     };
     // A log that cannot be written must not end the work.
-    let lines = Lines::new(look, now_ms, |line: &str| drop(progress::stderr().write_all(line.as_bytes())));
+    let lines = Lines::new(look, now_ms, |line: &str| {
+        if !unread::take(line) {
+            drop(progress::stderr().write_all(line.as_bytes()));
+        }
+    });
     // Only a second start in one process (a test) fails, and then logging is on already.
     drop(tracing_subscriber::registry().with(filter).with(lines).try_init());
 }

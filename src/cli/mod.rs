@@ -7,11 +7,13 @@ mod backfill;
 mod backup;
 mod check;
 mod demo;
+mod explain;
 mod forget;
 mod init;
 mod logging;
 mod maintain;
 mod output;
+mod process;
 mod progress;
 mod rename;
 mod retry;
@@ -20,10 +22,14 @@ mod search;
 mod serve;
 mod show;
 mod signals;
+mod stats;
 mod status;
 mod sync;
 mod table;
+mod unread;
 mod verify;
+
+pub(crate) use output::{tame, tame_line};
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -78,6 +84,10 @@ enum Command {
     Search(search::Args),
     /// Print one conversation
     Show(show::Args),
+    /// Print the support metrics as tables
+    Stats(stats::Args),
+    /// Show which messages make a number
+    Explain(explain::Args),
     /// Sync simulated providers into a file and show what it holds; needs no account
     Demo(demo::Args),
 }
@@ -109,14 +119,16 @@ impl From<Exit> for ExitCode {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    process::leave_no_core();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            let usage = error.use_stderr();
-            if error.print().is_err() {
-                return Exit::Failed.into();
+            if error.use_stderr() {
+                // It repeats what was typed, or pasted.
+                output::warn(&output::tame(&error.render().to_string()));
+                return Exit::Usage.into();
             }
-            return if usage { Exit::Usage } else { Exit::Fine }.into();
+            return if error.print().is_err() { Exit::Failed } else { Exit::Fine }.into();
         }
     };
     #[cfg(debug_assertions)]
@@ -135,6 +147,7 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(dispatch(args));
+    unread::flush();
     // Reading from a disk or a resolver that does not answer is not waited for.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
     exit.into()
@@ -199,6 +212,14 @@ async fn dispatch(args: Args) -> Exit {
         },
         Command::Show(show) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => show::run(&show, &config),
+            Err(exit) => exit,
+        },
+        Command::Stats(stats) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => stats::run(&stats, &config),
+            Err(exit) => exit,
+        },
+        Command::Explain(explain) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => explain::run(&explain, &config),
             Err(exit) => exit,
         },
     }

@@ -8,7 +8,7 @@ use crate::app::daemon::{self, Asked, Ending, RunError};
 use crate::config;
 
 use super::signals::{Signals, hangups};
-use super::{Exit, chosen, load, logging, output};
+use super::{Exit, chosen, load, logging, output, unread};
 
 /// Reads every source on its schedules until SIGTERM or SIGINT.
 pub(super) async fn run(explicit: Option<PathBuf>) -> Exit {
@@ -33,12 +33,15 @@ pub(super) async fn run(explicit: Option<PathBuf>) -> Exit {
     match daemon::run(config, asked).await {
         Ok(Ending::Clean) => Exit::Fine,
         // Waiting for what does not end is what the time was for.
-        Ok(Ending::Abrupt) => std::process::exit(0),
+        Ok(Ending::Abrupt) => {
+            unread::flush();
+            std::process::exit(0)
+        }
         Err(RunError::Configuration(problem)) => {
             output::complain(&problem);
             Exit::Usage
         }
-        Err(error @ (RunError::Store(_) | RunError::Web(_) | RunError::NoBeats)) => {
+        Err(error @ (RunError::Store(_) | RunError::Web(_))) => {
             output::complain(&error.to_string());
             Exit::Failed
         }

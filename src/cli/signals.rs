@@ -33,6 +33,7 @@ impl Signals {
                 };
                 if listening.number.swap(number, Ordering::SeqCst) != 0 {
                     // Whatever is in flight was either committed or will be rolled back by SQLite.
+                    super::unread::flush();
                     std::process::exit(i32::from(128 + number));
                 }
                 listening.cancel.cancel();

@@ -1,12 +1,17 @@
 //! Where a provider is reached: https (or loopback), a host, an optional path prefix, and nothing else.
 
+use std::net::IpAddr;
+
 use url::{Host, Url};
 
 use super::problem::{Complaint, shown};
-use crate::model::ProviderKind;
+use crate::model::{ProviderKind, Reach};
 
 /// Checks a base URL. Slashes at the end of the path are dropped; the path before them is kept.
-pub(super) fn base_url(text: &str, provider: Option<ProviderKind>) -> Result<Url, Complaint> {
+///
+/// What a name leads to is looked at when it is connected to. An address is looked at here: it must be written as
+/// addresses are, and lie where providers are (`private_network`: or in a network of one's own).
+pub(super) fn base_url(text: &str, provider: Option<ProviderKind>, private_network: bool) -> Result<Url, Complaint> {
     // A URL may carry a password or a key; it is only repeated where it cannot.
     let told = if text.contains(['@', '?', '#']) { "the URL".to_owned() } else { shown(text) };
     if text.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
@@ -38,6 +43,26 @@ pub(super) fn base_url(text: &str, provider: Option<ProviderKind>) -> Result<Url
             return Err(
                 Complaint::new(format!("{} is not a scheme to fetch with", shown(scheme))).suggest("use https://")
             );
+        }
+    }
+    let address = match url.host() {
+        Some(Host::Ipv4(address)) => Some((IpAddr::from(address), address.to_string())),
+        Some(Host::Ipv6(address)) => Some((IpAddr::from(address), String::new())),
+        _ => None,
+    };
+    if let Some((address, plain)) = address {
+        // `0x7f000001`, `2130706433` and `127.1` are addresses to the standard for URLs, and to nobody else.
+        if !text.contains(plain.as_str()) {
+            return Err(Complaint::new(format!("{told} hides the address {plain}")).suggest("write it as it is"));
+        }
+        let reach = Reach::of(address);
+        if !loopback && !reach.is_open_to(private_network) {
+            let complaint = Complaint::new(format!("{told} is {}", reach.name()));
+            return Err(if reach.is_open_to(true) {
+                complaint.suggest("private_network = true below the source allows it, if that is meant")
+            } else {
+                complaint
+            });
         }
     }
     if !url.username().is_empty() || url.password().is_some() {
@@ -79,7 +104,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<String, Complaint> {
-        base_url(text, Some(ProviderKind::BrilliantDirectories)).map(String::from)
+        base_url(text, Some(ProviderKind::BrilliantDirectories), false).map(String::from)
     }
 
     #[test]
@@ -132,6 +157,33 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_written_plainly_and_leads_where_providers_are() {
+        for (text, part) in [
+            ("https://169.254.169.254", "metadata"),
+            ("https://[::ffff:169.254.169.254]", "metadata"),
+            ("https://[fe80::1]", "link-local"),
+            ("https://0.0.0.0", "reserved"),
+            ("https://10.0.0.1", "private network"),
+            ("https://192.168.1.20:8443/x", "private network"),
+            ("https://[::ffff:127.0.0.1]", "this machine"),
+            ("https://0x7f000001", "hides the address 127.0.0.1"),
+            ("http://0x7f000001", "hides the address 127.0.0.1"),
+            ("http://2130706433", "hides the address 127.0.0.1"),
+            ("https://0xa9fea9fe", "hides the address 169.254.169.254"),
+            ("http://127.1", "hides the address 127.0.0.1"),
+        ] {
+            let complaint = read(text).unwrap_err();
+            assert!(complaint.message.contains(part), "{text}: {}", complaint.message);
+        }
+        for text in ["https://10.0.0.1", "https://[fd12::1]", "https://192.168.1.20:8443/x"] {
+            assert!(base_url(text, None, true).is_ok(), "{text}");
+        }
+        assert!(base_url("https://169.254.169.254", None, true).is_err());
+        assert!(base_url("http://10.0.0.1", None, true).unwrap_err().message.contains("not encrypted"));
+        assert!(read("https://192.0.2.7/x").is_ok());
+    }
+
+    #[test]
     fn a_password_in_a_url_is_not_repeated() {
         for text in
             ["https://ada:hunter2@example.test", "http://ada:hunter2@example.test", "https://hunter2@", "x?hunter2"]
@@ -144,7 +196,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "(https?://)?\\PC{0,40}") {
-            if let Ok(url) = base_url(&text, None) {
+            if let Ok(url) = base_url(&text, None, true) {
                 proptest::prop_assert!(url.host().is_some() && url.username().is_empty() && url.query().is_none());
             }
         }

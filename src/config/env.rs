@@ -3,10 +3,22 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+use zeroize::Zeroize as _;
+
 /// A snapshot of environment variables: the process's own, or made up for a test. Not `Debug`: it holds secrets.
+///
+/// Its copies are wiped when it is dropped; those that the system keeps for the process cannot be.
 #[derive(Clone, Default)]
 pub struct Env {
     variables: BTreeMap<OsString, OsString>,
+}
+
+impl Drop for Env {
+    fn drop(&mut self) {
+        for value in std::mem::take(&mut self.variables).into_values() {
+            value.into_encoded_bytes().zeroize();
+        }
+    }
 }
 
 impl Env {
@@ -31,7 +43,11 @@ impl Env {
     fn named_proxies(&self) -> Vec<String> {
         const NAMES: [&str; 4] = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"];
         let both = NAMES.into_iter().flat_map(|name| [name.to_owned(), name.to_ascii_lowercase()]);
-        both.filter(|name| self.get(name).is_some()).collect()
+        let told = both.filter_map(|name| {
+            let socks = self.get(&name)?.to_str().is_some_and(|value| value.trim_start().starts_with("socks"));
+            Some(if socks { format!("{name} (a SOCKS proxy, which is not supported)") } else { name })
+        });
+        told.collect()
     }
 
     fn journal_stream(&self) -> Option<(u64, u64)> {
@@ -98,5 +114,7 @@ mod tests {
             ("HOME", "/"),
         ]);
         assert_eq!(env.named_proxies(), ["https_proxy"]);
+        let env = Env::from_pairs([("ALL_PROXY", "socks5://hunter2@proxy.example.test")]);
+        assert_eq!(env.named_proxies(), ["ALL_PROXY (a SOCKS proxy, which is not supported)"]);
     }
 }

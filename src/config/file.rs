@@ -61,6 +61,8 @@ pub(super) struct Source {
     pub(super) concurrency: Option<i64>,
     pub(super) timeout: Option<String>,
     pub(super) lookback: Option<String>,
+    pub(super) ca_file: Option<String>,
+    pub(super) private_network: Option<bool>,
     pub(super) timezone: Option<String>,
     pub(super) auth_prefix: Option<String>,
     pub(super) pagination: Option<String>,

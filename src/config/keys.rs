@@ -47,6 +47,8 @@ pub(super) const SOURCE: &[Key] = &[
     key("concurrency", Kind::Number),
     key("timeout", Kind::Time),
     key("lookback", Kind::Time),
+    key("ca_file", Kind::Text),
+    key("private_network", Kind::Flag),
     only(ProviderKind::BrilliantDirectories, "timezone", Kind::Text),
     only(ProviderKind::Zaia, "auth_prefix", Kind::Text),
     only(ProviderKind::Zaia, "pagination", Kind::Text),

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::fs::File as OpenFile;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use config::{ConfigError, File, FileFormat, Map, Source, Value};
+use zeroize::Zeroizing;
 
 use super::check::Secrets;
 use super::env::Env;
@@ -13,7 +14,7 @@ use super::file;
 use super::init::DEFAULT_TOML;
 use super::problem::{Complaint, Findings, Problem, Problems};
 use super::settings::Config;
-use super::{check, walk};
+use super::{check, secret, walk};
 
 /// Where a system-wide installation keeps its configuration.
 const SYSTEM_FILE: &str = "/etc/chatloom/chatloom.toml";
@@ -65,7 +66,7 @@ pub(super) fn parse(text: &str, path: &Path, env: &Env, cwd: &Path) -> Result<Co
     parse_with(text, path, env, cwd, Secrets::All)
 }
 
-fn parse_with(text: &str, path: &Path, env: &Env, cwd: &Path, secrets: Secrets) -> Result<Config, Problems> {
+pub(super) fn parse_with(text: &str, path: &Path, env: &Env, cwd: &Path, secrets: Secrets) -> Result<Config, Problems> {
     let written = File::from_str(text, FileFormat::Toml)
         .collect()
         .map_err(|error| problem(path, Complaint::new(syntax(&error))))?;
@@ -115,7 +116,8 @@ fn find(explicit: Option<&Path>, env: &Env, cwd: &Path, system: &Path) -> Result
     Err(problem(Path::new(""), Complaint::new(message).suggest("`chatloom init` writes one to start from")))
 }
 
-fn read(path: &Path) -> Result<String, Problems> {
+/// The text is wiped after use, since it may hold keys. What the TOML reader copies out of it is not.
+fn read(path: &Path) -> Result<Zeroizing<String>, Problems> {
     let failed = |error: std::io::Error| {
         problem(
             path,
@@ -126,13 +128,15 @@ fn read(path: &Path) -> Result<String, Problems> {
             },
         )
     };
-    let mut bytes = Vec::new();
     let file = OpenFile::open(path).map_err(failed)?;
-    file.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    let bytes = secret::whole(file, MAX_BYTES).map_err(failed)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BYTES {
         return Err(problem(path, Complaint::new("is larger than 1 MiB: that is no configuration file")));
     }
-    String::from_utf8(bytes).map_err(|_| problem(path, Complaint::new("is not UTF-8 text")))
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(problem(path, Complaint::new("is not UTF-8 text"))),
+    }
 }
 
 /// What a syntax error says, without the line that it quotes: the line may hold a key.

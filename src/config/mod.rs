@@ -5,7 +5,7 @@
 //! ```text
 //! config/default.toml, the file, CHATLOOM__SECTION__KEY   (load: three layers of the `config` crate)
 //!   -> known keys and types (walk, keys)                  -> shapes as written (file)
-//!   -> meaning (check, source, base_url, schedule, secret) -> Config, or Problems
+//!   -> meaning (check, source, base_url, roots, …) -> Config, or Problems
 //! ```
 //!
 //! To add a key: a line in `keys`, a field in `file`, its meaning in `check` or `source`, and a commented
@@ -15,6 +15,7 @@ mod base_url;
 mod check;
 mod env;
 mod file;
+pub(crate) mod fuzzed;
 mod gap;
 mod init;
 mod keys;
@@ -22,6 +23,7 @@ mod load;
 mod nearest;
 mod only;
 mod problem;
+mod roots;
 mod schedule;
 mod secret;
 mod settings;

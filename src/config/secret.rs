@@ -6,6 +6,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::env::Env;
 use super::problem::Complaint;
@@ -81,21 +82,27 @@ pub(super) fn from_file(written: &str, folder: &Path, env: &Env) -> Result<(Secr
         };
         Complaint::new(format!("there is no file {}{also}", path.display()))
     };
+    let is_credential = credentials.is_some_and(|folder| lies_in(&path, folder));
+    let link = std::fs::symlink_metadata(&path).map_err(failed)?;
+    if link.is_symlink() && !is_credential {
+        // Whoever may change the link decides what is read, and the rights of the file behind it say nothing of them.
+        let complaint = Complaint::new(format!("{} is a symbolic link", path.display()));
+        return Err(complaint.suggest("name the file itself"));
+    }
     // Asked before it is opened: opening a pipe could wait for ever.
     if !std::fs::metadata(&path).map_err(failed)?.is_file() {
         return Err(Complaint::new(format!("{} is not a regular file", path.display())));
     }
     let file = File::open(&path).map_err(failed)?;
-    if !credentials.is_some_and(|folder| lies_in(&path, folder)) {
-        private(&path, &file)?;
+    if !is_credential {
+        private(&path, &file, &link)?;
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    let bytes = whole(file, MAX_BYTES).map_err(failed)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_BYTES {
         return Err(Complaint::new(format!("{} is larger than 64 KiB: that is no key", path.display())));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Complaint::new(format!("{} is not text", path.display())))?;
-    match key(&text) {
+    let text = std::str::from_utf8(&bytes).map_err(|_| Complaint::new(format!("{} is not text", path.display())))?;
+    match key(text) {
         Ok(key) => Ok((key, path)),
         Err(complaint) => Err(Complaint { message: format!("{}: {}", path.display(), complaint.message), ..complaint }),
     }
@@ -109,11 +116,44 @@ fn lies_in(path: &Path, folder: &Path) -> bool {
             .is_ok_and(|rest| rest.components().all(|part| matches!(part, Component::Normal(_))))
 }
 
+/// Reads a file, at most one byte more than `limit`, into memory that is wiped when it is dropped. The memory is as large
+/// as the file from the start: one that grows leaves copies behind.
+pub(super) fn whole(mut file: File, limit: u64) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let most = limit.saturating_add(1);
+    let expected = file.metadata()?.len().saturating_add(1).min(most);
+    let mut bytes = Zeroizing::new(vec![0; usize::try_from(expected).unwrap_or(0)]);
+    let mut filled = 0;
+    loop {
+        if filled == bytes.len() {
+            // It grew while it was read, or it is no ordinary file.
+            let larger = bytes.len().saturating_mul(2).max(64).min(usize::try_from(most).unwrap_or(usize::MAX));
+            if larger == filled {
+                break;
+            }
+            let mut more = Zeroizing::new(vec![0; larger]);
+            more.get_mut(..filled).unwrap_or_default().copy_from_slice(&bytes);
+            bytes = more;
+        }
+        match file.read(bytes.get_mut(filled..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// `link` is what stood there before the file was opened.
 #[cfg(unix)]
-fn private(path: &Path, file: &File) -> Result<(), Complaint> {
-    use std::os::unix::fs::PermissionsExt;
+fn private(path: &Path, file: &File, link: &std::fs::Metadata) -> Result<(), Complaint> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let metadata =
         file.metadata().map_err(|error| Complaint::new(format!("cannot read {}: {error}", path.display())))?;
+    if (metadata.dev(), metadata.ino()) != (link.dev(), link.ino()) {
+        return Err(Complaint::new(format!("{} was replaced while it was being opened", path.display())));
+    }
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
@@ -123,7 +163,7 @@ fn private(path: &Path, file: &File) -> Result<(), Complaint> {
 }
 
 #[cfg(not(unix))]
-fn private(_path: &Path, _file: &File) -> Result<(), Complaint> {
+fn private(_path: &Path, _file: &File, _link: &std::fs::Metadata) -> Result<(), Complaint> {
     Ok(())
 }
 
@@ -204,6 +244,26 @@ mod tests {
         }
         let folder = folder_with("a.key", b"k3y", 0o400);
         assert!(from_file("a.key", folder.path(), &empty_env()).is_ok());
+    }
+
+    #[test]
+    fn a_link_is_no_key_file_and_a_file_that_grows_is_read_whole() {
+        let folder = folder_with("a.key", b"k3y", 0o600);
+        std::os::unix::fs::symlink("a.key", folder.path().join("b.key")).unwrap();
+        let complaint = from_file("b.key", folder.path(), &empty_env()).unwrap_err();
+        assert!(complaint.message.contains("symbolic link"), "{complaint:?}");
+        // Where systemd put the link, it is as good as the file.
+        let env = Env::from_pairs([("CREDENTIALS_DIRECTORY", folder.path())]);
+        assert_eq!(from_file("b.key", Path::new("/nowhere"), &env).unwrap().0.expose_secret(), "k3y");
+
+        // A file that says it is empty, and is not.
+        let read = whole(File::open("/proc/self/status").unwrap(), 1024 * 1024).unwrap();
+        assert!(read.starts_with(b"Name:") && read.ends_with(b"\n"));
+        assert_eq!(
+            whole(File::open("/proc/self/status").unwrap(), 99).unwrap().len(),
+            100,
+            "one byte beyond the limit"
+        );
     }
 
     #[test]

@@ -126,6 +126,10 @@ pub struct SourceConfig {
     pub timeout: Duration,
     /// How far before the watermark reading starts again. Zero: exactly at it.
     pub lookback: Duration,
+    /// Certificates that are trusted beside this machine's own, as PEM; empty for none.
+    pub roots: Vec<u8>,
+    /// Whether the provider may lie in a private network.
+    pub private_network: bool,
 }
 
 impl SourceConfig {
@@ -153,10 +157,13 @@ impl SourceConfig {
                 concurrency,
                 timeout,
                 lookback,
+                roots,
+                private_network,
             } = source;
             let key = api_key.expose_secret();
             let limits = (*requests_per_minute, *concurrency, *timeout, *lookback);
-            ((name, settings, base_url, key, key_origin), (*enabled, poll, sweep), limits)
+            let way = (base_url, roots, *private_network);
+            ((name, settings, way, key, key_origin), (*enabled, poll, sweep), limits)
         }
         plain(self) == plain(other)
     }

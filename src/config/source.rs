@@ -11,6 +11,7 @@ use super::file;
 use super::nearest::nearest;
 use super::only::{auth_prefix, chatbots, pagination, sitegpt_api};
 use super::problem::{Complaint, Findings, shown};
+use super::roots;
 use super::schedule::{duration, schedule};
 use super::secret;
 use super::settings::{KeyOrigin, Pagination, ProviderSettings, Schedule, SitegptApi, SourceConfig};
@@ -80,7 +81,11 @@ pub(super) fn check(
     let kind = checker.provider(shape.provider.as_deref());
     let enabled = shape.enabled.unwrap_or(true);
     let key = checker.key(shape, enabled, around);
-    let base_url = checker.base_url(shape.base_url.as_deref(), kind);
+    let private_network = shape.private_network.unwrap_or(false);
+    let base_url = checker.base_url(shape.base_url.as_deref(), kind, private_network);
+    let roots = checker.value("ca_file", shape.ca_file.as_deref().filter(|_| enabled), Some(Vec::new()), |written| {
+        roots::read(written, around.folder)
+    });
     let settings = checker.settings(shape, kind);
     let poll = checker.value("poll", shape.poll.as_deref(), Some(POLL), schedule);
     let sweep = checker.value("sweep", shape.sweep.as_deref(), Some(SWEEP), schedule);
@@ -114,6 +119,8 @@ pub(super) fn check(
         concurrency: concurrency?,
         timeout: timeout?,
         lookback: lookback?,
+        roots: roots?,
+        private_network,
     })
 }
 
@@ -179,9 +186,9 @@ impl Checker<'_> {
         kind
     }
 
-    fn base_url(&mut self, written: Option<&str>, kind: Option<ProviderKind>) -> Option<Url> {
+    fn base_url(&mut self, written: Option<&str>, kind: Option<ProviderKind>, private_network: bool) -> Option<Url> {
         if let Some(written) = written.or_else(|| defaults(kind?).base_url) {
-            return self.findings.take(&self.path("base_url"), base_url(written, kind));
+            return self.findings.take(&self.path("base_url"), base_url(written, kind, private_network));
         }
         // Without a known provider it is not known either whether it has to be there.
         if kind.is_some() {

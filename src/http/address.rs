@@ -4,22 +4,39 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Checks that a key may be sent to a base URL.
+use crate::model::Reach;
+
+/// Checks that a key may be sent to a base URL. What a name leads to is looked at when it is connected to
+/// (`resolve`); an address is looked at here.
 ///
 /// # Errors
 /// Says what is wrong with it. The text never quotes the URL, which may hold a password.
-pub(super) fn check(base: &Url) -> Result<(), String> {
+pub(super) fn check(base: &Url, private_network: bool) -> Result<(), String> {
     if !base.username().is_empty() || base.password().is_some() {
         return Err("base_url must not hold a user name or a password".to_owned());
     }
     if base.query().is_some() || base.fragment().is_some() {
         return Err("base_url must end with its path: no ? and no #".to_owned());
     }
+    if let Some(address) = literal(base)
+        && !is_loopback(base)
+        && !Reach::of(address).is_open_to(private_network)
+    {
+        return Err(format!("base_url is {}", Reach::of(address).name()));
+    }
     match base.scheme() {
         "https" if base.host().is_some() => Ok(()),
         "http" if is_loopback(base) => Ok(()),
         "http" => Err("base_url must begin with https:// (http:// is for loopback addresses only)".to_owned()),
         _ => Err("base_url must begin with https://".to_owned()),
+    }
+}
+
+fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Domain(_) => None,
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
     }
 }
 
@@ -60,7 +77,8 @@ pub(super) fn build(base: &Url, path: &str, query: &[(&str, &str)]) -> Url {
 /// Percent-encodes everything but the characters that RFC 3986 leaves unreserved.
 pub(super) fn encode(text: &str) -> String {
     const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-    let mut encoded = String::with_capacity(text.len());
+    // As long as it may get: a text that grows leaves copies behind, and this may be a key.
+    let mut encoded = String::with_capacity(text.len().saturating_mul(3));
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             encoded.push(char::from(byte));
@@ -119,7 +137,7 @@ mod tests {
             "http://[::1]:2/a",
             "http://LOCALHOST",
         ] {
-            assert_eq!(check(&url(good)), Ok(()), "{good}");
+            assert_eq!(check(&url(good), false), Ok(()), "{good}");
         }
         for bad in [
             "http://www.example.test",
@@ -130,10 +148,17 @@ mod tests {
             "file:///tmp/x",
             "https://www.example.test/?a=b",
             "https://www.example.test/#a",
+            "https://169.254.169.254",
+            "https://[::ffff:169.254.169.254]",
         ] {
-            assert!(check(&url(bad)).is_err(), "{bad}");
+            assert!(check(&url(bad), true).is_err(), "{bad}");
         }
-        let refused = check(&url("https://user:hunter2@www.example.test")).unwrap_err();
+        for private in
+            ["https://10.0.0.1", "https://192.168.1.1:8443/x", "https://[fd12::1]", "https://[::ffff:127.0.0.1]"]
+        {
+            assert!(check(&url(private), false).is_err() && check(&url(private), true).is_ok(), "{private}");
+        }
+        let refused = check(&url("https://user:hunter2@www.example.test"), true).unwrap_err();
         assert!(refused.contains("password") && !refused.contains("hunter2"), "{refused}");
     }
 

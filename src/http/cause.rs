@@ -4,10 +4,15 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use super::resolve::Astray;
+
 /// What went wrong on the way. `connect_timeout` is named when it ran out.
 pub(super) fn plain(error: &reqwest::Error, connect_timeout: Duration) -> String {
     if error.is_connect() && error.is_timeout() {
         return format!("no connection within {}", seconds(connect_timeout));
+    }
+    if let Some(astray) = astray(error) {
+        return astray;
     }
     // The error itself names the whole URL, and what it has to say stands in its sources.
     let mut innermost = String::new();
@@ -25,6 +30,18 @@ pub(super) fn plain(error: &reqwest::Error, connect_timeout: Duration) -> String
         (false, true) => format!("the body could not be unpacked: {innermost}"),
         (false, false) => innermost,
     }
+}
+
+/// A name whose addresses were all refused says more than "name not found".
+fn astray(error: &reqwest::Error) -> Option<String> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        if let Some(astray) = error.downcast_ref::<Astray>() {
+            return Some(astray.to_string());
+        }
+        source = error.source();
+    }
+    None
 }
 
 /// `60 s`, `0.5 s`.

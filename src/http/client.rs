@@ -32,6 +32,10 @@ pub struct HttpSettings {
     pub auth_header: &'static str,
     /// The header's whole value, prefix included.
     pub auth_value: SecretString,
+    /// Whether the host may lie in a private network, or be another name of this machine.
+    pub private_network: bool,
+    /// Certificates that are trusted beside this machine's own, as PEM; empty for none.
+    pub roots: Vec<u8>,
     /// Total time for one try, from connecting to the last byte.
     pub timeout: Duration,
     /// Cap on the decompressed body.
@@ -100,6 +104,8 @@ impl Http {
             base_url: Url::parse("https://offline.invalid").map_err(|error| error.to_string())?,
             auth_header: "authorization",
             auth_value: SecretString::from("none"),
+            private_network: false,
+            roots: Vec::new(),
             timeout: Duration::from_secs(1),
             max_body_bytes: 1,
             subject: Subject::nobody(),
@@ -115,11 +121,11 @@ impl Http {
         cancel: CancellationToken,
         policy: Policy,
     ) -> Result<Self, String> {
-        address::check(&settings.base_url)?;
+        address::check(&settings.base_url, settings.private_network)?;
         if settings.auth_value.expose_secret().trim().is_empty() {
             return Err("the key is empty".to_owned());
         }
-        let wire = Wire::new(&settings, policy.connect_timeout)?;
+        let wire = Wire::new(&settings, &policy)?;
         let words = Words::new(settings.auth_value.expose_secret());
         let counters = Counters::default();
         let (base_url, timeout, subject) = (settings.base_url, settings.timeout, settings.subject);

@@ -7,6 +7,32 @@ use serde_json::error::Category;
 
 use super::Unfit;
 
+/// Most values that a body may hold. A value is a byte or two on the wire and a hundred in memory, so the cap on bytes
+/// alone would let a small body become gigabytes. Pages of chats hold a thousandth of it.
+const MOST_VALUES: usize = 1_000_000;
+
+/// Sees that a body holds no more values than are worth reading. It reads no JSON: whatever stands outside of texts is
+/// counted by its commas.
+pub(super) fn bounded(bytes: &[u8]) -> Result<(), Unfit> {
+    if bytes.len() <= MOST_VALUES {
+        return Ok(());
+    }
+    let (mut commas, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' if !in_text => commas += 1,
+            _ => {}
+        }
+    }
+    if commas < MOST_VALUES {
+        return Ok(());
+    }
+    Err(Unfit::Broken(format!("it holds more than {MOST_VALUES} values")))
+}
+
 /// Reads a body as JSON.
 ///
 /// A byte-order mark is passed over, and what [`mend`] can mend is mended: one broken character must not cost
@@ -173,6 +199,15 @@ mod tests {
         assert!(broken::<Value>(&deep).contains("recursion"));
         let raw: Box<RawValue> = parse(&deep).unwrap();
         assert!(broken::<Value>(raw.get().as_bytes()).contains("recursion"));
+    }
+
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        let words = format!("[\"{}\\\",\"]", ",".repeat(2 * MOST_VALUES));
+        assert!(bounded(words.as_bytes()).is_ok());
+        assert!(bounded(format!("[{}0]", "0,".repeat(MOST_VALUES - 1)).as_bytes()).is_ok());
+        let many = bounded(format!("[{}0]", "0,".repeat(MOST_VALUES)).as_bytes());
+        assert!(matches!(many, Err(Unfit::Broken(why)) if why.contains("more than 1000000 values")));
     }
 
     const PARTS: &[&[u8]] =

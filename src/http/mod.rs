@@ -1,15 +1,17 @@
 //! The only user of `reqwest`: GET requests of one source, paced, bounded, retried, and classified.
 //!
-//! [`Http::get`] asks one question: `address` puts the URL together, [`Pacer`] says when, `wire` makes one try,
-//! `verdict` sorts what came, `retry` and `retry_after` say how long to wait before the next, and `words` keeps the
-//! key and ugly characters out of what is said about it. [`parse`] reads the bodies.
+//! [`Http::get`] asks one question: `address` puts the URL together, [`Pacer`] says when, `wire` makes one try, to an
+//! address that `resolve` lets pass, `verdict` sorts what came, `retry` and `retry_after` say how long to wait before
+//! the next, and `words` keeps the key and ugly characters out of what is said about it. [`parse`] reads the bodies.
 
 mod address;
 mod cause;
 mod client;
 mod error;
+pub(crate) mod fuzzed;
 mod json;
 mod pace;
+mod resolve;
 mod retry;
 mod retry_after;
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use backoff::backoff::Backoff as _;
 
+use super::resolve::{self, LookUp};
+
 /// How failures are met. The default is what users are promised; tests use smaller numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
@@ -25,6 +27,8 @@ pub(super) struct Policy {
     /// The least delay when the provider says to come back after 0 seconds.
     pub(super) least: Duration,
     pub(super) connect_timeout: Duration,
+    /// Who is asked for the addresses of the host.
+    pub(super) look_up: LookUp,
     /// How many times faster than the world's the time of waits runs (tests; else 1).
     pub(super) haste: u32,
 }
@@ -59,6 +63,7 @@ impl Default for Policy {
             patience: Duration::from_secs(120),
             least: Duration::from_millis(250),
             connect_timeout: Duration::from_secs(10),
+            look_up: resolve::system,
             haste: 1,
         }
     }

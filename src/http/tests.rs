@@ -1,6 +1,7 @@
 //! The stories of a request, against a server that plays a script.
 
 mod answers;
+mod places;
 mod retries;
 mod server;
 
@@ -35,6 +36,8 @@ fn settings(base: &str) -> HttpSettings {
         base_url: Url::parse(base).unwrap(),
         auth_header: "Authorization",
         auth_value: SecretString::from(format!("Bearer {KEY}")),
+        private_network: false,
+        roots: Vec::new(),
         timeout: Duration::from_secs(20),
         max_body_bytes: CAP,
         subject: crate::telemetry::Subject::nobody(),

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use reqwest::header::CONTENT_ENCODING;
+
+use super::json::bounded;
 use super::retry::Policy;
 use super::wire::Answer;
 use super::words::{self, Words};
@@ -87,9 +90,9 @@ impl Judge<'_> {
         match answer.status {
             204 | 205 | 304 => Verdict::Again(Setback::unreadable(format!("no content ({})", answer.status))),
             206 => Verdict::Again(Setback::unreadable("a part of the content (206)".to_owned())),
-            200..=299 => match read(&answer.body) {
+            200..=299 => match bounded(&answer.body).and_then(|()| read(&self.words.hide(&answer.body))) {
                 Ok(value) => Verdict::Good(value),
-                Err(Unfit::Broken(why)) => Verdict::Again(Setback::unreadable(self.words.clean(&why))),
+                Err(Unfit::Broken(why)) => Verdict::Again(Setback::unreadable(self.broken(&why, answer))),
                 Err(Unfit::Refused { status, detail }) => self.refusal(status, self.words.clean(&detail), asked),
             },
             403 if is_firewall(answer) => Verdict::Again(Setback {
@@ -99,6 +102,17 @@ impl Judge<'_> {
             }),
             status => self.refusal(status, self.words.reason(&answer.body), asked),
         }
+    }
+
+    /// Why a body is not the promised JSON. One that is still packed is so for a reason of its own: the header of what the
+    /// client unpacks is gone by now.
+    fn broken(&self, why: &str, answer: &Answer) -> String {
+        let still = answer.headers.get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        let still: Vec<&str> = still.collect();
+        if still.is_empty() {
+            return self.words.clean(why);
+        }
+        self.words.clean(&format!("{why}; it is packed as `{}`, which was not asked for", still.join(", ")))
     }
 
     fn refusal<T>(&self, status: u16, detail: String, asked: Option<Duration>) -> Verdict<T> {

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Client, Response};
+use reqwest::{Certificate, Client, Response};
 use secrecy::ExposeSecret as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::address::{self, Hop};
 use super::client::HttpSettings;
+use super::resolve::Guarded;
+use super::retry::Policy;
 use super::{FetchError, cause};
 use crate::telemetry::events::Class;
 
@@ -19,6 +24,12 @@ const AGENT: &str = concat!("chatloom/", env!("CARGO_PKG_VERSION"), " (+read-onl
 /// So much of the body of an error is read to find its reason, and for so long.
 const REASON_BYTES: u64 = 64 * 1024;
 const REASON_TIME: Duration = Duration::from_secs(5);
+
+/// A body beyond this many bytes is a large one.
+const LARGE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// One large body at a time is read in the whole process: many at once, each below the cap, would come to gigabytes.
+static LARGE: Semaphore = Semaphore::const_new(1);
 
 /// What came of one request.
 #[derive(Debug)]
@@ -55,6 +66,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
+    /// Held by a large body until it is dropped.
+    _large: Option<SemaphorePermit<'static>>,
 }
 
 /// The client with its key.
@@ -69,10 +82,12 @@ pub(super) struct Wire {
 impl Wire {
     /// # Errors
     /// The key does not fit into a header, or this machine's TLS set-up is unusable.
-    pub(super) fn new(settings: &HttpSettings, connect_timeout: Duration) -> Result<Self, String> {
+    pub(super) fn new(settings: &HttpSettings, policy: &Policy) -> Result<Self, String> {
         let name = HeaderName::from_bytes(settings.auth_header.as_bytes())
             .map_err(|_| format!("`{}` is no name of a header", settings.auth_header))?;
-        let mut key = HeaderValue::from_str(settings.auth_value.expose_secret())
+        // The header borrows from bytes that are wiped with the client; what is written to a connection is a copy.
+        let value = Zeroizing::new(settings.auth_value.expose_secret().as_bytes().to_vec());
+        let mut key = HeaderValue::from_maybe_shared(Bytes::from_owner(value))
             .map_err(|_| "the key holds characters that a header cannot carry (a line break?)".to_owned())?;
         key.set_sensitive(true);
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json")), (name, key)]);
@@ -83,9 +98,14 @@ impl Wire {
         let mut client = Client::builder()
             .user_agent(AGENT)
             .default_headers(headers)
-            .connect_timeout(connect_timeout)
+            .connect_timeout(policy.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
+            .dns_resolver(Guarded::new(
+                settings.base_url.host_str().unwrap_or_default(),
+                settings.private_network,
+                policy.look_up,
+            ))
             // Every request is paced and counted, so nothing may be repeated behind our back.
             .retry(reqwest::retry::never());
         if address::is_loopback(&settings.base_url) {
@@ -94,12 +114,19 @@ impl Wire {
         if settings.base_url.scheme() == "http" {
             // Redirects never change the scheme: TLS is not needed, nor are this machine's certificates.
             client = client.tls_certs_only([]);
+        } else if !settings.roots.is_empty() {
+            client = client.tls_certs_merge(roots(&settings.roots)?);
         }
         let client = client.build().map_err(|error| {
             let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
             format!("the TLS set-up of this machine is unusable (is the package ca-certificates installed?): {why}")
         })?;
-        Ok(Self { client, max_body_bytes: settings.max_body_bytes, timeout: settings.timeout, connect_timeout })
+        Ok(Self {
+            client,
+            max_body_bytes: settings.max_body_bytes,
+            timeout: settings.timeout,
+            connect_timeout: policy.connect_timeout,
+        })
     }
 
     /// Sends one request and reads what comes, within `time`.
@@ -122,20 +149,27 @@ impl Wire {
         if status.is_success() { self.whole(response, deadline).await } else { beginning(response, deadline).await }
     }
 
-    async fn whole(&self, mut response: Response, deadline: Instant) -> Outcome {
+    async fn whole(&self, mut response: Response, mut deadline: Instant) -> Outcome {
         if response.content_length().is_some_and(|length| length > self.max_body_bytes) {
             return Outcome::TooLarge;
         }
-        let mut body = Vec::new();
+        let (mut body, mut large) = (Vec::new(), None);
         loop {
             match timeout_at(deadline, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => {
-                    if size(&body).saturating_add(size(&chunk)) > self.max_body_bytes {
+                    let length = size(&body).saturating_add(size(&chunk));
+                    if length > self.max_body_bytes {
                         return Outcome::TooLarge;
+                    }
+                    if length > LARGE_BYTES && large.is_none() {
+                        // Waiting for another body is not the provider's doing, so it does not count.
+                        let begin = Instant::now();
+                        large = LARGE.acquire().await.ok();
+                        deadline += begin.elapsed();
                     }
                     body.extend_from_slice(&chunk);
                 }
-                Ok(Ok(None)) => return answer(&response, body),
+                Ok(Ok(None)) => return answer(&response, body, large),
                 Ok(Err(error)) => return self.failed(&error, true),
                 Err(_) => return self.late(true),
             }
@@ -167,6 +201,13 @@ impl Wire {
     }
 }
 
+fn roots(pem: &[u8]) -> Result<Vec<Certificate>, String> {
+    match Certificate::from_pem_bundle(pem) {
+        Ok(roots) if !roots.is_empty() => Ok(roots),
+        _ => Err("ca_file holds no certificate in PEM form that can be read".to_owned()),
+    }
+}
+
 /// Reads enough of an error to find its reason. The status counts, however the body fares.
 async fn beginning(mut response: Response, deadline: Instant) -> Outcome {
     let deadline = deadline.min(Instant::now() + REASON_TIME);
@@ -176,11 +217,12 @@ async fn beginning(mut response: Response, deadline: Instant) -> Outcome {
     {
         body.extend_from_slice(&chunk);
     }
-    answer(&response, body)
+    answer(&response, body, None)
 }
 
-fn answer(response: &Response, body: Vec<u8>) -> Outcome {
-    Outcome::Answer(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
+fn answer(response: &Response, body: Vec<u8>, large: Option<SemaphorePermit<'static>>) -> Outcome {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Outcome::Answer(Answer { status, headers, body, _large: large })
 }
 
 fn location(response: &Response) -> Option<&str> {

@@ -1,6 +1,12 @@
 //! What may be said in an error: a provider's own short reason, clean, and without the key.
 
+use std::borrow::Cow;
+
+use memchr::memmem;
 use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::telemetry::is_wild;
 
 /// Longest text taken from outside into an error, in characters.
 const LONGEST: usize = 200;
@@ -8,11 +14,17 @@ const LONGEST: usize = 200;
 const GLIMPSE: usize = 80;
 const MASK: &str = "[key]";
 
+/// A key shorter than this may stand in any text by chance, and is not looked for in what is stored; no provider's is.
+const SHORTEST_KEY: usize = 16;
+/// So much of a key's end is a secret as well: `key ending in …` is how some services tell keys apart.
+const TAIL: usize = 8;
+
 /// Makes text from outside fit to be shown, knowing what must never be.
-#[derive(Clone)]
 pub(super) struct Words {
-    /// The key in every form in which it might be echoed, longest first.
-    secrets: Vec<String>,
+    /// The key in every form in which it might be echoed, longest first. Wiped with the client.
+    secrets: Vec<Zeroizing<String>>,
+    /// Those of them that must not even be stored.
+    unstored: Vec<Zeroizing<String>>,
 }
 
 impl Words {
@@ -23,12 +35,42 @@ impl Words {
         let mut secrets = Vec::new();
         for form in [whole, key] {
             let encoded = super::address::encode(form);
-            secrets.extend([form.to_owned(), encoded.to_lowercase(), encoded, base64(form.as_bytes())]);
+            let lower = encoded.to_ascii_lowercase();
+            secrets
+                .extend([form.to_owned(), lower, encoded, base64(form.as_bytes()), escaped(form)].map(Zeroizing::new));
         }
         secrets.retain(|secret| !secret.is_empty());
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.dedup();
-        Self { secrets }
+        let unstored = if key.len() < SHORTEST_KEY { Vec::new() } else { secrets.clone() };
+        if let Some(tail) = key.len().checked_sub(TAIL).filter(|_| !unstored.is_empty()).and_then(|at| key.get(at..)) {
+            secrets.push(Zeroizing::new(tail.to_owned()));
+        }
+        let tidy = |mut secrets: Vec<Zeroizing<String>>| {
+            secrets.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+            secrets.dedup();
+            secrets
+        };
+        Self { secrets: tidy(secrets), unstored: tidy(unstored) }
+    }
+
+    /// A body without the key, should a provider repeat it among what is kept.
+    pub(super) fn hide<'a>(&self, body: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut body = Cow::Borrowed(body);
+        for secret in &self.unstored {
+            let finder = memmem::Finder::new(secret.as_bytes());
+            if finder.find(&body).is_none() {
+                continue;
+            }
+            let mut without = Vec::with_capacity(body.len());
+            let mut rest = 0;
+            for at in finder.find_iter(&body) {
+                without.extend_from_slice(body.get(rest..at).unwrap_or_default());
+                without.extend_from_slice(MASK.as_bytes());
+                rest = at + secret.len();
+            }
+            without.extend_from_slice(body.get(rest..).unwrap_or_default());
+            body = Cow::Owned(without);
+        }
+        body
     }
 
     /// One line, no control characters, no key, at most [`LONGEST`] characters.
@@ -51,7 +93,9 @@ impl Words {
     }
 
     fn without_key(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
+        self.secrets.iter().fold(text.to_owned(), |text, secret| {
+            if text.contains(secret.as_str()) { text.replace(secret.as_str(), MASK) } else { text }
+        })
     }
 }
 
@@ -98,15 +142,8 @@ fn first_string(value: &Value) -> Option<String> {
 }
 
 fn one_line(text: &str) -> String {
-    let shown: String = text.chars().map(|c| if is_unsightly(c) { ' ' } else { c }).collect();
+    let shown: String = text.chars().map(|c| if is_wild(c) { ' ' } else { c }).collect();
     shown.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Characters that steer a terminal, turn the direction of writing, or cannot be seen.
-fn is_unsightly(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 fn shorten(text: &str, longest: usize) -> String {
@@ -114,6 +151,16 @@ fn shorten(text: &str, longest: usize) -> String {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
     }
+}
+
+/// A text as PHP writes it into JSON.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len().saturating_mul(2));
+    for c in text.chars() {
+        escaped.extend((c == '/').then_some('\\'));
+        escaped.push(c);
+    }
+    escaped
 }
 
 /// Standard base64 without padding: how servers echo a header they took for a basic one.
@@ -171,12 +218,27 @@ mod tests {
             encoded.to_owned(),
             encoded.to_lowercase(),
             base64(KEY.as_bytes()),
+            KEY.replace('/', "\\/"),
+            "23456789".to_owned(),
         ] {
             let shown = words().clean(&format!("bad key '{echo}' given"));
             assert!(shown.starts_with("bad key '[key]") && shown.ends_with("' given"), "{shown}");
         }
         let cut_in_the_middle = format!("{}{KEY}", "x".repeat(LONGEST - 5));
         assert!(!words().clean(&cut_in_the_middle).contains("sk"));
+    }
+
+    #[test]
+    fn what_is_stored_has_the_key_masked_and_nothing_else() {
+        let escaped = KEY.replace('/', "\\/");
+        let body =
+            [b"{\"a\":\"", KEY.as_bytes(), b"\",\"b\":\"", escaped.as_bytes(), KEY.as_bytes(), b"\xff\"}"].concat();
+        let hidden = b"{\"a\":\"[key]\",\"b\":\"[key][key]\xff\"}";
+        assert_eq!(words().hide(&body).as_ref(), hidden);
+        let harmless = b"\xffa body that holds 23456789 and no key";
+        assert!(matches!(words().hide(harmless), Cow::Borrowed(same) if same == harmless));
+        // A short key might be any word.
+        assert!(matches!(Words::new("x").hide(b"xxx"), Cow::Borrowed(_)));
     }
 
     #[test]
@@ -197,7 +259,7 @@ mod tests {
             let text: String = text.chars().take(at).chain(KEY.chars()).chain(text.chars().skip(at)).collect();
             for shown in [words().clean(&text), words().reason(text.as_bytes())] {
                 prop_assert!(shown.chars().count() <= LONGEST + 1);
-                prop_assert!(!shown.contains(KEY) && !shown.chars().any(is_unsightly));
+                prop_assert!(!shown.contains(KEY) && !shown.chars().any(is_wild));
             }
         }
     }

@@ -5,10 +5,12 @@
 
 mod hash;
 mod kinds;
+mod reach;
 mod record;
 mod row;
 
 pub use hash::{Fingerprint, Hasher};
 pub use kinds::{AuthorKind, ChannelKind, ConversationStatus, MessageKind, ParticipantKind, ProviderKind};
+pub use reach::Reach;
 pub use record::{RawRecord, Reject, Stage, StreamKey};
 pub use row::{Attachment, ChannelRow, Citation, ContactHint, ConversationRow, MessageRow, ParticipantRow, Patch, Row};

@@ -109,7 +109,8 @@ pub struct ConversationRow {
     /// Stands in for `fingerprint` as long as no list row gave one: a conversation that only a directory names is
     /// fetched all the same.
     pub first_fingerprint: Option<i64>,
-    /// The provider's modification time. A row with a smaller one than is stored is ignored.
+    /// The provider's modification time. A row with a smaller one than is stored is ignored, unless one of them lies in
+    /// the future.
     pub version: Option<i64>,
 }
 

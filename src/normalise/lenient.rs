@@ -134,7 +134,7 @@ pub fn found(value: &RawValue) -> &'static str {
 pub fn text_of(value: &RawValue) -> Result<Option<String>, String> {
     match value.get() {
         "null" | "false" | "\"\"" => Ok(None),
-        json if json.starts_with('"') => Ok(Some(unquote(json))),
+        json if json.starts_with('"') => Ok(Some(unquote(json)).filter(|text| !text.is_empty())),
         json if json.starts_with(['{', '[']) => Err(format!("expected text, found {}", found(value))),
         json => Ok(Some(json.to_owned())),
     }
@@ -203,7 +203,14 @@ fn read<'de, D: Deserializer<'de>, T>(
 /// The text of a JSON string. JavaScript cuts emoji in half and sends the half (`"\ud83d"`), which no UTF-8 can
 /// hold: it becomes U+FFFD instead of costing the whole record.
 pub(super) fn unquote(json: &str) -> String {
-    serde_json::from_str(json).unwrap_or_else(|_| serde_json::from_str(&mend(json)).unwrap_or_default())
+    without_nul(serde_json::from_str(json).unwrap_or_else(|_| serde_json::from_str(&mend(json)).unwrap_or_default()))
+}
+
+/// Text without U+0000, at which SQLite's text functions stop: behind one, nothing would be found, counted or
+/// forgotten. The raw record keeps it.
+#[must_use]
+pub fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "") } else { text }
 }
 
 /// Replaces the escapes of lone surrogates by that of U+FFFD.

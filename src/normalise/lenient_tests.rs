@@ -57,6 +57,13 @@ fn text_comes_of_many_types_with_all_digits() {
 }
 
 #[test]
+fn a_text_has_no_nul_at_which_sqlite_would_stop() {
+    assert_eq!(text_of(&raw(r#""before\u0000behind""#)), Ok(Some("beforebehind".to_owned())));
+    assert_eq!(text_of(&raw(r#""\u0000""#)), Ok(None), "and none that is nothing else");
+    assert_eq!(text_of(&raw(r#""a\\u0000""#)), Ok(Some("a\\u0000".to_owned())), "written out it is six characters");
+}
+
+#[test]
 fn yes_and_no_come_in_many_spellings() {
     for json in ["true", "1", r#""1""#, r#""true""#, r#""YES""#, r#"" on ""#] {
         assert_eq!(boolean_of(&raw(json)), Ok(Some(true)), "{json}");

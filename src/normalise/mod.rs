@@ -2,7 +2,9 @@
 //! secrets taken out of records, what an identifier is, and the form in which texts are searched.
 
 mod contact;
+mod identity;
 pub mod lenient;
+mod offsets;
 mod scrub;
 mod tags;
 mod text;
@@ -10,7 +12,9 @@ mod time;
 mod words;
 
 pub use contact::{Identifier, classify_identifier, same_email, same_phone};
+pub use identity::{email_key, phone_key};
 pub use lenient::decode;
+pub use offsets::{Offset, offsets};
 pub use scrub::{is_secret_key, scrub};
 pub use text::{HtmlImage, HtmlText, html_images, html_to_text, read_html};
 pub use time::{TimeFault, parse_timestamp, to_iso, to_site_digits};

@@ -11,7 +11,8 @@ const SECRET_WORDS: [&str; 9] =
 /// Whether a member of a user record holds a secret, by its name: in any case, with or without `_` and `-`.
 #[must_use]
 pub fn is_secret_key(key: &str) -> bool {
-    let plain: String = key.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect();
+    let plain: String =
+        key.chars().filter(|c| !matches!(c, '_' | '-' | ' ' | '\0')).flat_map(char::to_lowercase).collect();
     SECRET_WORDS.iter().any(|word| plain.contains(word))
 }
 

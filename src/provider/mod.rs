@@ -13,6 +13,7 @@ use crate::http::FetchError;
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 
 pub mod brilliant_directories;
+pub(crate) mod fuzzed;
 pub mod sitegpt;
 pub mod zaia;
 

@@ -9,7 +9,7 @@ use super::failpoint::failpoint;
 use super::fulltext::Texts;
 use super::message::Roles;
 use super::shroud::Shroud;
-use super::{Committed, StoreError};
+use super::{Committed, StoreError, people, stats};
 use crate::model::{Row, StreamKey};
 
 /// One batch being applied. Caches live as long as the transaction.
@@ -52,6 +52,19 @@ impl Tx<'_> {
     /// `SELECT id … WHERE source_id = ?1 AND external_id = ?2`.
     pub(super) fn id_of(&self, query: &str, external_id: &str) -> rusqlite::Result<Option<i64>> {
         self.conn.prepare_cached(query)?.query_row(params![self.source_id, external_id], |row| row.get(0)).optional()
+    }
+
+    /// A modification time that can be believed. One of the future (a damaged answer, a clock that was wrong) would keep
+    /// every true one out until it has come.
+    pub(super) fn credible(&self, version: Option<i64>) -> Option<i64> {
+        /// Clocks differ, by a day at the most.
+        const AHEAD_MS: i64 = 24 * 3_600_000;
+        version.filter(|at| *at <= self.now_ms.saturating_add(AHEAD_MS))
+    }
+
+    /// Whether a row with one modification time is older than what is stored with another.
+    pub(super) fn is_older(&self, stored: Option<i64>, told: Option<i64>) -> bool {
+        self.credible(stored).zip(self.credible(told)).is_some_and(|(stored, told)| told < stored)
     }
 
     /// Whether a row that stands at `rev` was already counted as inserted or updated by this run.
@@ -189,6 +202,13 @@ impl Tx<'_> {
         }
         self.run_progress(batch)?;
         if self.rev != before {
+            stats::refresh(self.conn, before)?;
+            let mut rev = self.rev;
+            people::refresh(self.conn, before, || {
+                rev += 1;
+                rev
+            })?;
+            self.rev = rev;
             self.conn.prepare_cached("UPDATE change_counter SET rev = ?1 WHERE id = 1")?.execute(params![self.rev])?;
         }
         Ok(())

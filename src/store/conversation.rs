@@ -112,7 +112,7 @@ impl Tx<'_> {
         let row = shrouded.as_ref().map_or(row, |(row, _)| row);
         let before = stored.as_ref().map(|stored| stored.columns.clone()).unwrap_or_default();
         let bookkeeping = stored.as_ref().map(|stored| stored.bookkeeping.clone()).unwrap_or_default();
-        if bookkeeping.version.zip(row.version).is_some_and(|(old, new)| new < old) {
+        if self.is_older(bookkeeping.version, row.version) {
             self.counts.conversations.unchanged += 1;
             return Ok(());
         }
@@ -124,7 +124,7 @@ impl Tx<'_> {
         // A record from the store announces nothing about a conversation that a list announced before.
         let listed = bookkeeping.list_fingerprint.filter(|_| self.again);
         let kept = Bookkeeping {
-            version: row.version.or(bookkeeping.version),
+            version: self.credible(row.version).or(self.credible(bookkeeping.version)),
             list_fingerprint: listed.or(row.fingerprint).or(bookkeeping.list_fingerprint).or(row.first_fingerprint),
             fetched_fingerprint: if back { None } else { bookkeeping.fetched_fingerprint },
         };

@@ -4,8 +4,8 @@ use ring::hmac;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::fulltext::Texts;
-use super::shroud;
-use crate::model::{Attachment, AuthorKind, Citation, MessageKind, MessageRow};
+use super::{altered, raw, shroud};
+use crate::model::{Attachment, Citation, MessageRow};
 
 /// Why a text goes.
 #[derive(Debug, Clone, Copy)]
@@ -41,18 +41,7 @@ pub(super) fn message(
     conn.prepare_cached("DELETE FROM message_revisions WHERE message_id = ?1")?.execute([id])?;
     conn.prepare_cached("UPDATE citations SET url = NULL, title = NULL WHERE message_id = ?1")?.execute([id])?;
     conn.prepare_cached("UPDATE attachments SET url = NULL, name = NULL WHERE message_id = ?1")?.execute([id])?;
-    // The raw record: kept under the message's own id, or under `conversation/message` without the half.
-    let records: Vec<i64> = conn
-        .prepare_cached(
-            "SELECT r.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
-             JOIN raw_records AS r ON r.source_id = c.source_id AND r.stream = 'messages'
-             AND r.external_id IN (m.external_id,
-               c.external_id || '/' || substr(m.external_id, 1, length(m.external_id) - 2))
-             WHERE m.id = ?1",
-        )?
-        .query_map([id], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for record in records {
+    for record in raw::of_message(conn, id)? {
         match why {
             Why::Forgotten(key) => shroud::drop_raw(conn, key, record)?,
             Why::Old => {
@@ -87,46 +76,14 @@ fn derived(conn: &Connection, message: i64, texts: &mut Texts) -> rusqlite::Resu
 /// What an erased message's record comes to, read from its row: when the record is met again, this is what it must
 /// hash to.
 fn blank_of(conn: &Connection, id: i64) -> rusqlite::Result<Option<MessageRow>> {
-    /// `messages.author_rule`: the record says who wrote it (0), or that the contact did, without an id (3).
-    const GIVEN: [i64; 2] = [0, 3];
     let row = conn
-        .prepare_cached(
-            "SELECT m.external_id, p.external_id, m.author_kind, m.author_rule, m.kind, m.event, m.sent_at_ms, m.read,
-                    m.reaction, m.model, m.thread_external_id
-             FROM messages AS m LEFT JOIN participants AS p ON p.id = m.author_id WHERE m.id = ?1",
-        )?
-        .query_row([id], |row| {
-            let rule: i64 = row.get(3)?;
-            let kind: String = row.get(2)?;
-            let event_or_text: String = row.get(4)?;
-            Ok(MessageRow {
-                author: if rule == 3 { None } else { row.get(1)? },
-                author_kind: AuthorKind::parse(&kind).filter(|_| GIVEN.contains(&rule)),
-                kind: if event_or_text == "event" { MessageKind::Event } else { MessageKind::Text },
-                event: row.get(5)?,
-                sent_at_ms: row.get(6)?,
-                read: row.get(7)?,
-                reaction: row.get(8)?,
-                model: row.get(9)?,
-                thread: row.get(10)?,
-                ..MessageRow::new("", row.get::<_, String>(0)?)
-            })
-        })
+        .prepare_cached(&format!(
+            "SELECT {} FROM messages AS m LEFT JOIN participants AS p ON p.id = m.author_id WHERE m.id = ?1",
+            altered::COLUMNS
+        ))?
+        .query_row([id], |row| altered::record_of(conn, row))
         .optional()?;
-    let Some(mut row) = row else { return Ok(None) };
-    let citations: usize = count(conn, "citations", id)?;
-    row.citations = vec![Citation { url: None, title: None }; citations];
-    row.attachments = conn
-        .prepare_cached("SELECT kind FROM attachments WHERE message_id = ?1 ORDER BY ordinal")?
-        .query_map([id], |row| Ok(Attachment { kind: row.get(0)?, url: None, name: None }))?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(Some(row))
-}
-
-fn count(conn: &Connection, table: &str, message: i64) -> rusqlite::Result<usize> {
-    let sql = format!("SELECT count(*) FROM {table} WHERE message_id = ?1");
-    let count: i64 = conn.prepare_cached(&sql)?.query_row([message], |row| row.get(0))?;
-    Ok(usize::try_from(count).unwrap_or(0))
+    Ok(row.map(|row| blanked(&row, None)))
 }
 
 /// A record's message as it may be stored once it was erased. `author` takes the place of the author's id where that

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::patience;
+
 /// A failure of the store. Messages name the file and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -41,6 +43,18 @@ pub enum StoreError {
         "the disk that holds the store is full ({doing}); nothing half-written was kept: free some space and run again"
     )]
     Full { doing: &'static str },
+    /// Another program keeps the store locked.
+    #[error(
+        "{holder} has kept the store locked for too long ({doing}); nothing half-written was kept: end what it does there, \
+         and run again"
+    )]
+    Busy { doing: &'static str, holder: String },
+    /// The file is damaged.
+    #[error(
+        "the store is damaged ({doing}: {cause}); nothing more is written to it: keep it, see what `chatloom verify \
+         --offline` says, and restore a copy"
+    )]
+    Damaged { doing: &'static str, cause: String },
     /// A copy of the store could not be made.
     #[error("no backup was made in {folder}: {cause}; check that there is room and that this user may write there")]
     NotKept { folder: PathBuf, cause: String },
@@ -65,6 +79,12 @@ pub enum StoreError {
         "{path} was moved, deleted or replaced while it was in use; nothing more is written to it: put it back and start again"
     )]
     Moved { path: PathBuf },
+    /// What SQLite keeps beside the file is not there any more.
+    #[error(
+        "{path}, a part of the store, was moved, deleted or replaced while it was in use; what was stored stands in the \
+         store's own file, and nothing more is written: start again, and leave its parts alone"
+    )]
+    Torn { path: PathBuf },
     /// The writing thread is gone.
     #[error("the store's writer has ended")]
     Gone,
@@ -75,6 +95,10 @@ impl StoreError {
     pub(crate) fn sql(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| match source.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full { doing },
+            Some(rusqlite::ErrorCode::DatabaseBusy) => Self::Busy { doing, holder: patience::holder() },
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Self::Damaged { doing, cause: source.to_string() }
+            }
             _ => Self::Sql { doing, source },
         }
     }
@@ -84,6 +108,9 @@ impl StoreError {
         match self {
             Self::Full { doing } => Self::Full { doing },
             Self::Moved { path } => Self::Moved { path: path.clone() },
+            Self::Torn { path } => Self::Torn { path: path.clone() },
+            Self::Busy { doing, holder } => Self::Busy { doing, holder: holder.clone() },
+            Self::Damaged { doing, cause } => Self::Damaged { doing, cause: cause.clone() },
             Self::Sql { doing, source } => Self::Sql {
                 doing,
                 source: rusqlite::Error::SqliteFailure(

@@ -14,13 +14,20 @@
 //! | `speed=60` | schedules and back-offs run so much faster than the world |
 //! | `stall=commit.rows` | stands still for ever when `commit.rows` is passed; `stall=commit.rows:3`: the third time |
 //! | `panic=pass.listed` | panics there, once: a mistake of ours that must not end the process |
+//! | `busy=1500` | milliseconds that a lock of another program is waited for |
+//! | `disk=nfs4` | the store seems to lie on a file system of that kind |
 //! | `wal_limit=100000` | bytes of write-ahead log above which it is cut short |
 
-/// Dies here if `CHATLOOM_FAULTS` asks for it.
+/// Dies, panics or stands still here if `CHATLOOM_FAULTS` asks for it.
 macro_rules! failpoint {
     ($name:literal) => {
         #[cfg(debug_assertions)]
         $crate::store::failpoint::reach($name);
+    };
+    // In a task: standing still holds up the task, and not the thread that other tasks need.
+    (async $name:literal) => {
+        #[cfg(debug_assertions)]
+        $crate::store::failpoint::reach_in_task($name).await;
     };
 }
 pub(crate) use failpoint;
@@ -28,7 +35,7 @@ pub(crate) use failpoint;
 #[cfg(debug_assertions)]
 pub use armed::{Faults, arm};
 #[cfg(debug_assertions)]
-pub(crate) use armed::{faults, reach};
+pub(crate) use armed::{faults, reach, reach_in_task};
 
 #[cfg(debug_assertions)]
 mod armed {
@@ -55,6 +62,10 @@ mod armed {
         pub(crate) cursors_first: bool,
         pub(crate) max_pages: Option<u32>,
         pub(crate) wal_limit: Option<u64>,
+        /// See `store::patience`.
+        pub(crate) busy_ms: Option<u64>,
+        /// See `store::disk`.
+        pub(crate) disk: Option<String>,
     }
 
     impl Faults {
@@ -86,6 +97,8 @@ mod armed {
                     }
                     "cursors_first" => faults.cursors_first = true,
                     "max_pages" => faults.max_pages = Some(value.parse().map_err(|_| wrong())?),
+                    "busy" => faults.busy_ms = Some(value.parse().map_err(|_| wrong())?),
+                    "disk" if !value.is_empty() => faults.disk = Some(value.to_owned()),
                     "wal_limit" => faults.wal_limit = Some(value.parse().map_err(|_| wrong())?),
                     _ => return Err(wrong()),
                 }
@@ -106,18 +119,33 @@ mod armed {
 
     /// A point is passed. Dying is an abort: no unwinding, no destructor, nothing flushed, as with SIGKILL.
     pub(crate) fn reach(name: &'static str) {
-        let Some(faults) = FAULTS.get() else { return };
-        if meets(faults.crash.as_ref(), name, &PASSED) {
-            tracing::error!(point = name, "dying as asked");
-            std::process::abort();
-        }
-        if meets(faults.stall.as_ref(), name, &STALLED) {
-            tracing::error!(point = name, "standing still as asked");
+        if stalls(name) {
             loop {
                 std::thread::park();
             }
         }
+    }
+
+    /// The same in a task.
+    pub(crate) async fn reach_in_task(name: &'static str) {
+        if stalls(name) {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether to stand still here; dies or panics if that is asked for.
+    fn stalls(name: &'static str) -> bool {
+        let Some(faults) = FAULTS.get() else { return false };
+        if meets(faults.crash.as_ref(), name, &PASSED) {
+            tracing::error!(point = name, "dying as asked");
+            std::process::abort();
+        }
         assert!(!meets(faults.panic.as_ref(), name, &PANICKED), "panicking as asked");
+        let stalls = meets(faults.stall.as_ref(), name, &STALLED);
+        if stalls {
+            tracing::error!(point = name, "standing still as asked");
+        }
+        stalls
     }
 
     fn meets(asked: Option<&(String, u64)>, name: &str, passed: &AtomicU64) -> bool {

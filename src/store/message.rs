@@ -57,7 +57,7 @@ impl Tx<'_> {
         self.made = stored.as_ref().map(|stored| stored.id);
         match stored {
             None => self.insert_message(conversation, row, hash, blank),
-            Some(before) if before.version.zip(row.version).is_some_and(|(old, new)| new < old) => {
+            Some(before) if self.is_older(before.version, row.version) => {
                 self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
                 Ok(())
             }
@@ -182,7 +182,7 @@ impl Tx<'_> {
                 row.reaction.clamp(-1, 1),
                 row.model,
                 row.thread,
-                row.version,
+                self.credible(row.version),
                 hash,
                 rev,
                 blank.then_some(self.now_ms)
@@ -223,7 +223,7 @@ impl Tx<'_> {
                 self.texts.changed(before.id, &before.body_text);
             }
         }
-        let edited_at = edited.then(|| row.version.unwrap_or(self.now_ms));
+        let edited_at = edited.then(|| self.credible(row.version).unwrap_or(self.now_ms));
         let rev = self.next_rev();
         self.conn
             .prepare_cached(
@@ -249,7 +249,7 @@ impl Tx<'_> {
                 row.reaction.clamp(-1, 1),
                 row.model,
                 row.thread,
-                row.version,
+                self.credible(row.version),
                 hash,
                 rev,
                 edited_at,

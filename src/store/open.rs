@@ -5,16 +5,15 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::failpoint::failpoint;
-use super::{StoreError, schema};
+use super::{StoreError, patience, schema};
 
 /// The oldest SQLite without the WAL-reset bug (fixed in 3.51.3), which can lose committed writes.
 const OLDEST_ENGINE: i32 = 3_051_003;
-
-/// How long a statement waits for another connection, in general.
-pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The connection that writes: makes the file (mode 0600) if there is none, and brings its schema up to date.
 pub(super) fn open_writer(path: &Path, now_ms: i64) -> Result<Connection, StoreError> {
@@ -55,7 +54,17 @@ pub fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     if found < schema::SCHEMA_VERSION {
         return Err(StoreError::Older { path: path.to_owned(), found, known: schema::SCHEMA_VERSION });
     }
+    confine(&connection).map_err(StoreError::sql("opening the store"))?;
     Ok(connection)
+}
+
+/// Leaves a reader nothing but to read this one file, whatever statement reaches it: no other file is attached, no
+/// library loaded (SQLite's default), nothing but tables and views is trusted.
+fn confine(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok(())
 }
 
 /// The same for a store of this version or an earlier one, and which it is.
@@ -110,7 +119,7 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
 }
 
 fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    patience::wait_for_locks(connection)?;
     // auto_vacuum counts only before the first table; FULL because a cursor claims that rows are stored; FAST so that a
     // page which is put to another use holds no text of its former one, which nothing would find to erase it.
     connection.execute_batch(
@@ -147,6 +156,41 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         drop(open_writer(&path, 1).unwrap());
         open_reader(&path).unwrap();
+    }
+
+    /// What it takes for an acknowledged commit to survive a power cut.
+    #[test]
+    fn the_writer_syncs_every_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = open_writer(&folder.path().join("a.db"), 1).unwrap();
+        let setting = |name: &str| writer.pragma_query_value(None, name, |row| row.get::<_, String>(0)).unwrap();
+        let number = |name: &str| writer.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((setting("journal_mode").as_str(), number("synchronous")), ("wal", 2));
+    }
+
+    #[test]
+    fn a_reader_reads_this_file_and_does_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        drop(open_writer(&path, 1).unwrap());
+        let reader = open_reader(&path).unwrap();
+        let other = folder.path().join("other.db");
+        // Not even one that takes the settings back writes.
+        reader.execute_batch("PRAGMA query_only = OFF; PRAGMA writable_schema = ON").unwrap();
+        for statement in [
+            "DELETE FROM messages",
+            "UPDATE sqlite_schema SET sql = ''",
+            "CREATE TABLE t (a)",
+            "PRAGMA user_version = 9",
+            "SELECT load_extension('evil')",
+            "SELECT readfile('/etc/hostname')",
+            &format!("ATTACH '{}' AS other", other.display()),
+            &format!("VACUUM INTO '{}'", other.display()),
+        ] {
+            reader.execute_batch(statement).unwrap_err();
+        }
+        assert!(!other.exists());
+        reader.query_row("SELECT count(*) FROM messages", [], |row| row.get::<_, i64>(0)).unwrap();
     }
 
     #[test]

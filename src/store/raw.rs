@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::value::RawValue;
 
 use super::batch::Record;
@@ -27,6 +27,20 @@ pub(super) struct RawState {
     hash: i64,
     /// The very same record is stored: its rows need no look.
     pub(super) same: bool,
+}
+
+/// The raw records that a message was made from: kept under the message's own id, or under `conversation/message`
+/// without the half that a question or an answer is.
+pub(super) fn of_message(conn: &Connection, message: i64) -> rusqlite::Result<Vec<i64>> {
+    conn.prepare_cached(
+        "SELECT r.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
+         JOIN raw_records AS r ON r.source_id = c.source_id AND r.stream = 'messages'
+         AND r.external_id IN (m.external_id,
+           c.external_id || '/' || substr(m.external_id, 1, length(m.external_id) - 2))
+         WHERE m.id = ?1",
+    )?
+    .query_map([message], |row| row.get(0))?
+    .collect()
 }
 
 impl Tx<'_> {

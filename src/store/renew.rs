@@ -3,8 +3,9 @@
 
 use rusqlite::params;
 
+use super::altered;
 use super::commit::Tx;
-use crate::model::{Attachment, Citation, MessageRow};
+use crate::model::MessageRow;
 
 /// Every column that a record decides.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,13 +54,14 @@ impl Tx<'_> {
             reaction: row.reaction.clamp(-1, 1),
             model: row.model.clone(),
             thread: row.thread.clone(),
-            version: row.version.or(stored.version),
+            version: self.credible(row.version).or(self.credible(stored.version)),
             content_hash: hash,
         };
         if wanted.body_text != stored.body_text {
             self.texts.changed(id, &stored.body_text);
         }
-        let same_parts = self.citations_of(id)? == row.citations && self.attachments_of(id)? == row.attachments;
+        let same_parts = altered::citations(self.conn, id)? == row.citations
+            && altered::attachments(self.conn, id)? == row.attachments;
         if wanted == stored && same_parts {
             self.counts.messages.unchanged += u64::from(!self.counted(rev_before));
             return Ok(());
@@ -132,19 +134,5 @@ impl Tx<'_> {
                     content_hash: row.get(14)?,
                 })
             })
-    }
-
-    fn citations_of(&self, id: i64) -> rusqlite::Result<Vec<Citation>> {
-        self.conn
-            .prepare_cached("SELECT url, title FROM citations WHERE message_id = ?1 ORDER BY ordinal")?
-            .query_map([id], |row| Ok(Citation { url: row.get(0)?, title: row.get(1)? }))?
-            .collect()
-    }
-
-    fn attachments_of(&self, id: i64) -> rusqlite::Result<Vec<Attachment>> {
-        self.conn
-            .prepare_cached("SELECT kind, url, name FROM attachments WHERE message_id = ?1 ORDER BY ordinal")?
-            .query_map([id], |row| Ok(Attachment { kind: row.get(0)?, url: row.get(1)?, name: row.get(2)? }))?
-            .collect()
     }
 }

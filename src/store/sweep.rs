@@ -10,6 +10,7 @@ use rusqlite::params;
 use super::batch::{Batch, Stretch};
 use super::commit::Tx;
 use super::failpoint::failpoint;
+use super::raw;
 
 /// Complete readings, one after the other, that must miss a row before it counts as deleted.
 const READINGS: i64 = 2;
@@ -78,12 +79,15 @@ impl Tx<'_> {
                 )?
                 .execute(params![self.source_id, stream])?;
             failpoint!("sweep.counted");
+            // A row that a record which was met makes as well is not gone: its other record only gave a wrong id.
             let gone: Vec<(i64, i64)> = self
                 .conn
                 .prepare_cached(
                     "SELECT id, row_id FROM raw_records
                      WHERE id IN (SELECT raw_id FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)
-                     AND missed >= ?3 AND row_id IS NOT NULL",
+                     AND missed >= ?3 AND row_id IS NOT NULL
+                     AND row_id NOT IN (SELECT row_id FROM raw_records WHERE source_id = ?1 AND stream = ?2
+                                        AND missed = 0 AND row_id IS NOT NULL)",
                 )?
                 .query_map(params![self.source_id, stream, READINGS], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
@@ -171,28 +175,11 @@ impl Tx<'_> {
             self.conn.prepare_cached("UPDATE messages SET missed = ?2 WHERE id = ?1")?.execute([id, missed_now])?;
             if missed_now >= READINGS {
                 self.delete_row("messages", id)?;
-                let raw: Option<i64> = self.raw_of_message(id)?;
-                if let Some(raw) = raw {
-                    self.forget_hash(raw)?;
+                for record in raw::of_message(self.conn, id)? {
+                    self.forget_hash(record)?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// The raw record behind a message of a fetched conversation: kept under `conversation/message`, or under the
-    /// message's own id where that is unique in the source.
-    fn raw_of_message(&self, message: i64) -> rusqlite::Result<Option<i64>> {
-        use rusqlite::OptionalExtension as _;
-        self.conn
-            .prepare_cached(
-                "SELECT r.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
-                 JOIN raw_records AS r ON r.source_id = c.source_id AND r.stream = 'messages'
-                 AND r.external_id IN (m.external_id,
-                   c.external_id || '/' || substr(m.external_id, 1, length(m.external_id) - 2))
-                 WHERE m.id = ?1",
-            )?
-            .query_row([message], |row| row.get(0))
-            .optional()
     }
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 
-use super::StoreError;
+use super::{StoreError, altered};
 
 /// Problems that are told at the most: one damaged page can cause thousands.
 const PROBLEMS: usize = 20;
@@ -54,6 +54,15 @@ pub fn integrity(connection: &Connection) -> (Vec<String>, Option<String>) {
     let (index, file): (Vec<String>, Vec<String>) =
         all.into_iter().partition(|problem| problem.contains("message_search"));
     (file, (!index.is_empty()).then(|| index.join("; ")))
+}
+
+/// Messages and raw records that do not say what they said when they were stored. Reads everything there is, so it is
+/// for a file that is [sound](integrity) otherwise.
+///
+/// # Errors
+/// SQLite failed.
+pub fn changed_texts(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    altered::altered(connection, PROBLEMS).map_err(StoreError::sql("comparing texts with their hashes"))
 }
 
 /// What the store knows to be missing of a source. `None` where it does not have the source.

@@ -48,7 +48,7 @@ impl WalCap {
     }
 
     /// To be called between transactions, after each one.
-    pub(super) fn after_commit(&mut self, connection: &Connection, now: Instant) {
+    pub(super) fn after_commit(&mut self, connection: &mut Connection, now: Instant) {
         let size = self.log.as_ref().and_then(|log| std::fs::metadata(log).ok()).map_or(0, |log| log.len());
         if size <= self.limit {
             (self.wait, self.next_attempt) = (FIRST_WAIT, None);
@@ -85,10 +85,10 @@ impl WalCap {
 }
 
 /// Brings the whole log into the file and empties it, waiting at most so long for readers. Whether it came off.
-pub(super) fn truncate(connection: &Connection, patience: Duration) -> rusqlite::Result<bool> {
+pub(super) fn truncate(connection: &mut Connection, patience: Duration) -> rusqlite::Result<bool> {
     connection.busy_timeout(patience)?;
     let busy: rusqlite::Result<i64> = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0));
-    connection.busy_timeout(super::open::BUSY_TIMEOUT)?;
+    super::patience::wait_for_locks(connection)?;
     Ok(busy? == 0)
 }
 
@@ -112,7 +112,7 @@ mod tests {
     fn the_log_is_cut_short_once_the_lingering_reader_has_gone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let writer = open::open_writer(&path, 1).unwrap();
+        let mut writer = open::open_writer(&path, 1).unwrap();
         let log = folder.path().join("a.db-wal");
         let size = || std::fs::metadata(&log).unwrap().len();
         let mut cap = WalCap::with_limit(&writer, TEST_LIMIT);
@@ -121,16 +121,16 @@ mod tests {
         let reader = open::open_reader(&path).unwrap();
         reader.execute_batch("BEGIN; SELECT count(*) FROM filler").unwrap();
         commit_some(&writer);
-        cap.after_commit(&writer, now);
+        cap.after_commit(&mut writer, now);
         assert!(size() > TEST_LIMIT && cap.warned == Some(now));
 
         // Gone, but it was just tried: not at every commit.
         reader.execute_batch("COMMIT").unwrap();
         commit_some(&writer);
-        cap.after_commit(&writer, now);
+        cap.after_commit(&mut writer, now);
         assert!(size() > TEST_LIMIT);
         now += FIRST_WAIT;
-        cap.after_commit(&writer, now);
+        cap.after_commit(&mut writer, now);
         assert_eq!(size(), 0);
         let rows: i64 = reader.query_row("SELECT count(*) FROM filler", [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 6);
@@ -140,7 +140,7 @@ mod tests {
     fn attempts_grow_rare_and_warnings_stay_a_minute_apart() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let writer = open::open_writer(&path, 1).unwrap();
+        let mut writer = open::open_writer(&path, 1).unwrap();
         let mut cap = WalCap::with_limit(&writer, TEST_LIMIT);
         commit_some(&writer);
         let reader = open::open_reader(&path).unwrap();
@@ -150,7 +150,7 @@ mod tests {
         let (mut attempts, mut warnings) = (0, 0);
         for second in 0..=90 {
             let before = (cap.next_attempt, cap.warned);
-            cap.after_commit(&writer, start + Duration::from_secs(second));
+            cap.after_commit(&mut writer, start + Duration::from_secs(second));
             attempts += u32::from(cap.next_attempt != before.0);
             warnings += u32::from(cap.warned != before.1);
         }

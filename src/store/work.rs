@@ -133,6 +133,20 @@ pub(super) fn newest_update(conn: &Connection, source_id: i64) -> rusqlite::Resu
     conn.query_row("SELECT max(updated_at_ms) FROM conversations WHERE source_id = ?1", [source_id], |row| row.get(0))
 }
 
+/// The greatest id of a stream's stored records that is no greater than a bound.
+pub(super) fn greatest_id(
+    conn: &Connection,
+    source_id: i64,
+    stream: &str,
+    up_to: i64,
+) -> rusqlite::Result<Option<i64>> {
+    conn.query_row(
+        "SELECT max(id_number) FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND id_number <= ?3",
+        params![source_id, stream, up_to],
+        |row| row.get(0),
+    )
+}
+
 /// Where a stream stands, as JSON.
 pub(super) fn cursor(conn: &Connection, source_id: i64, key: &StreamKey) -> rusqlite::Result<Option<String>> {
     conn.prepare_cached("SELECT cursor FROM cursors WHERE source_id = ?1 AND stream = ?2 AND scope = ?3")?

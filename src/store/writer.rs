@@ -1,23 +1,20 @@
 //! The writing thread and the handle to it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Span;
 
-use super::batch::{Batch, Committed, UsageNow};
+use super::batch::{Batch, Committed};
 use super::failpoint::failpoint;
 use super::place::Place;
-use super::replay::{self, Replay, Replayed};
-use super::run::{self, Finish, LastReads, RunMode, RunStatus, SourceRow};
+use super::run;
 use super::wal::{self, WalCap};
-use super::work::{self, StaleConversation, UnknownIds};
-use super::{StoreError, StoreLock, access, commit, fulltext, open};
-use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
+use super::{StoreError, StoreLock, commit, disk, fulltext, open, patience};
 use crate::telemetry::events;
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
@@ -29,7 +26,8 @@ const FOLDED_RECORDS: usize = 4000;
 /// How long the last checkpoint may wait for readers.
 const LAST_CHECKPOINT: Duration = Duration::from_millis(500);
 
-type Task = Box<dyn FnOnce(Result<&mut Connection, StoreError>) + Send>;
+/// Gives back that the file is damaged, when it found it so.
+type Task = Box<dyn FnOnce(Result<&mut Connection, StoreError>) -> Option<StoreError> + Send>;
 type Answer = oneshot::Sender<Result<Committed, StoreError>>;
 type Waiting = (Box<Batch>, Answer, Span);
 
@@ -93,20 +91,37 @@ impl Store {
             return Err(StoreError::Foreign { path: path.to_owned(), found: "a folder".to_owned() });
         }
         let lock = StoreLock::take(path, who)?;
+        if let Some(kind) = disk::network_file_system(path) {
+            tracing::warn!(
+                event = "network_disk",
+                kind,
+                "the store lies on a network file system, where SQLite's locks and write-ahead log cannot be relied on; put \
+                 it on a disk of this machine"
+            );
+        }
         let mut connection = open::open_writer(path, now_ms)?;
-        let place = Place::of(path)?;
+        let place = Place::of(path, &connection)?;
         run::close_abandoned(&connection, now_ms).map_err(StoreError::sql("closing runs of an earlier process"))?;
         fulltext::catch_up(&mut connection).map_err(StoreError::sql("building the full-text index"))?;
         let (orders, mut inbox) = mpsc::channel(WAITING_BATCHES);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
-                write_until_closed(&mut connection, &place, &mut inbox);
+                // Locks of others are told of by whoever waits for them.
+                if let Err(error) = patience::wait_for_locks(&mut connection) {
+                    tracing::debug!(%error, "locks are not waited for");
+                }
+                let damaged = write_until_closed(&mut connection, &place, &mut inbox);
                 failpoint!("close.checkpoint");
+                if damaged {
+                    // What is in the log stays there, for whoever looks into what is left.
+                    drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+                    return;
+                }
                 // A clean file for whoever copies it; a reader in the way is no harm, and not waited for.
                 let tidied = connection
                     .execute_batch("PRAGMA optimize")
-                    .and_then(|()| wal::truncate(&connection, LAST_CHECKPOINT));
+                    .and_then(|()| wal::truncate(&mut connection, LAST_CHECKPOINT));
                 if !matches!(tidied, Ok(true)) {
                     tracing::debug!(?tidied, "the last checkpoint was left to the next opening");
                 }
@@ -146,226 +161,36 @@ impl Store {
         let task: Task = Box::new(move |connection| {
             let done =
                 connection.and_then(|connection| span.in_scope(|| work(connection)).map_err(StoreError::sql(doing)));
+            let damage = done.as_ref().err().and_then(damage);
             // The asker may have gone away; then nobody waits for the answer.
             drop(answer.send(done));
+            damage
         });
         self.orders.send(Order::Do(task)).await.map_err(|_| StoreError::Gone)?;
         outcome.await.map_err(|_| StoreError::Gone)?
     }
-
-    /// Normalises stored records again, in one transaction. `normalise` gets the stream that a record is kept under;
-    /// where `stopped` says so, nothing is changed.
-    ///
-    /// # Errors
-    /// SQLite failed; nothing is changed.
-    pub async fn replay(
-        &self,
-        asked: Replay,
-        normalise: impl Fn(&str, &RawRecord) -> Result<Vec<Row>, Reject> + Send + 'static,
-        stopped: impl Fn() -> bool + Send + 'static,
-    ) -> Result<Replayed, StoreError> {
-        self.on_writer("normalising stored records again", move |conn| {
-            Ok(replay::replay(conn, &asked, &(Box::new(normalise) as _), &(Box::new(stopped) as _)))
-        })
-        .await?
-    }
-
-    /// Finds or makes a source.
-    ///
-    /// # Errors
-    /// Its name belongs to another provider's history, or SQLite failed.
-    pub async fn source(
-        &self,
-        name: &str,
-        provider: ProviderKind,
-        base_url: &str,
-        timezone: Option<&str>,
-    ) -> Result<SourceRow, StoreError> {
-        let (owned_name, base_url, timezone) = (name.to_owned(), base_url.to_owned(), timezone.map(str::to_owned));
-        self.on_writer("looking up a source", move |conn| {
-            run::source(conn, &owned_name, provider, &base_url, timezone.as_deref())
-        })
-        .await?
-        .map_err(|stored| run::provider_changed(name, &stored, provider))
-    }
-
-    /// The id of a source, if the store has it.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn known_source(&self, name: &str) -> Result<Option<i64>, StoreError> {
-        let name = name.to_owned();
-        self.on_writer("looking up a source", move |conn| run::known(conn, &name)).await
-    }
-
-    /// Gives a source another name; its history, cursors and runs stay with it.
-    ///
-    /// # Errors
-    /// There is no source of the old name, or one of the new name already, or SQLite failed.
-    pub async fn rename_source(&self, old: &str, new: &str) -> Result<(), StoreError> {
-        let (from, to) = (old.to_owned(), new.to_owned());
-        let refused = self.on_writer("renaming a source", move |conn| run::rename(conn, &from, &to)).await?;
-        match refused {
-            None => Ok(()),
-            Some(run::NotRenamed::Unknown(known)) => {
-                Err(StoreError::NoSuchSource { name: old.to_owned(), known: known.join(", ") })
-            }
-            Some(run::NotRenamed::Taken(conversations)) => {
-                Err(StoreError::NameTaken { name: new.to_owned(), conversations })
-            }
-        }
-    }
-
-    /// Whether the last run of a source did not come to its end.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn was_cut_short(&self, source_id: i64) -> Result<bool, StoreError> {
-        self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
-    }
-
-    /// When a source was last read, and last read whole, as far as that is not later than now.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn last_reads(&self, name: &str, now_ms: i64) -> Result<LastReads, StoreError> {
-        let name = name.to_owned();
-        self.on_writer("looking up the last runs", move |conn| run::last_reads(conn, &name, now_ms)).await
-    }
-
-    /// Closes what is left of a source's runs after one ended badly.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn abandon_runs(&self, name: &str, why: &str, now_ms: i64) -> Result<(), StoreError> {
-        let (name, why) = (name.to_owned(), why.to_owned());
-        self.on_writer("closing a run that ended badly", move |conn| match run::known(conn, &name)? {
-            Some(id) => run::abandon(conn, id, &why, now_ms),
-            None => Ok(()),
-        })
-        .await
-    }
-
-    /// Begins a run: its id, and the change counter at its start.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn start_run(&self, source_id: i64, mode: RunMode, now_ms: i64) -> Result<(i64, i64), StoreError> {
-        self.on_writer("beginning a run", move |conn| run::start(conn, source_id, mode, now_ms)).await
-    }
-
-    /// Ends a run. `reached_end`: every stream was read to its end.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    #[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-    pub async fn finish_run(
-        &self,
-        run_id: i64,
-        source_id: i64,
-        status: RunStatus,
-        error: Option<String>,
-        usage: UsageNow,
-        reached_end: bool,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        let end = Finish { run_id, source_id, status, error, usage, now_ms, reached_end };
-        self.on_writer("ending a run", move |conn| run::finish(conn, &end)).await
-    }
-
-    /// Makes conversations stale that were not looked at for long; returns how many.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn mark_due(&self, source_id: i64, now_ms: i64) -> Result<usize, StoreError> {
-        self.on_writer("choosing conversations to look at again", move |conn| work::mark_due(conn, source_id, now_ms))
-            .await
-    }
-
-    /// The newest modification time of a source's conversations, in milliseconds.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn newest_update(&self, source_id: i64) -> Result<Option<i64>, StoreError> {
-        self.on_writer("reading the newest change", move |conn| work::newest_update(conn, source_id)).await
-    }
-
-    /// Where a stream stands, as JSON.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn cursor(&self, source_id: i64, key: StreamKey) -> Result<Option<String>, StoreError> {
-        self.on_writer("reading a cursor", move |conn| work::cursor(conn, source_id, &key)).await
-    }
-
-    /// What was found out about a source's API before.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn facts(&self, source_id: i64) -> Result<BTreeMap<String, String>, StoreError> {
-        self.on_writer("reading what is known of the provider's API", move |conn| work::facts(conn, source_id)).await
-    }
-
-    /// Stale conversations behind a place in the queue: failures in a row, row id.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn stale(
-        &self,
-        source_id: i64,
-        after: (i64, i64),
-        limit: u32,
-    ) -> Result<Vec<StaleConversation>, StoreError> {
-        self.on_writer("looking for stale conversations", move |conn| work::stale(conn, source_id, after, limit)).await
-    }
-
-    /// How many conversations are stale.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn stale_count(&self, source_id: i64) -> Result<u64, StoreError> {
-        self.on_writer("counting stale conversations", move |conn| work::stale_count(conn, source_id)).await
-    }
-
-    /// Takes back the word that a list may not be read, for lists that are read no more: all but those of these scopes.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn forget_forbidden_lists(&self, source_id: i64, scopes: Vec<String>) -> Result<(), StoreError> {
-        self.on_writer("looking at lists that may not be read", move |conn| {
-            access::forget_forbidden_lists(conn, source_id, &scopes)
-        })
-        .await
-    }
-
-    /// Channels that the key may not read, as far as conversations of them are stored.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn forbidden_channels(&self, source_id: i64) -> Result<Vec<String>, StoreError> {
-        self.on_writer("looking for channels that may not be read", move |conn| {
-            access::forbidden_channels(conn, source_id)
-        })
-        .await
-    }
-
-    /// Ids that no record has described, those looked up in vain after `retry_before_ms` left out.
-    ///
-    /// # Errors
-    /// SQLite failed.
-    pub async fn unknown(&self, source_id: i64, retry_before_ms: i64) -> Result<UnknownIds, StoreError> {
-        self.on_writer("looking for undescribed ids", move |conn| work::unknown(conn, source_id, retry_before_ms)).await
-    }
 }
 
-fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mpsc::Receiver<Order>) {
-    let mut held = None;
+/// The damage that an error tells of.
+fn damage(error: &StoreError) -> Option<StoreError> {
+    matches!(error, StoreError::Damaged { .. }).then(|| error.repeat())
+}
+
+/// Whether the file may be written to: it stands where it stood, and was not found damaged.
+fn usable(place: &Place, damaged: Option<&StoreError>) -> Result<(), StoreError> {
+    damaged.map_or_else(|| place.still_holds(), |damage| Err(damage.repeat()))
+}
+
+/// Returns whether the file was found damaged. From that moment on everybody is told so, and nothing is written.
+fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mpsc::Receiver<Order>) -> bool {
+    let (mut held, mut damaged) = (None, None);
     let mut cap = WalCap::new(connection);
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
-            Order::End => return,
+            Order::End => break,
             Order::Do(task) => {
-                task(place.still_holds().map(|()| &mut *connection));
+                let met = task(usable(place, damaged.as_ref()).map(|()| &mut *connection));
+                damaged = damaged.or(met);
                 cap.after_commit(connection, Instant::now());
             }
             Order::Commit(batch, answer, span) => {
@@ -384,18 +209,25 @@ fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mp
                         Err(_) => break,
                     }
                 }
-                commit_together(connection, place, waiting);
+                let met = commit_together(connection, usable(place, damaged.as_ref()), waiting);
+                damaged = damaged.or(met);
                 cap.after_commit(connection, Instant::now());
             }
         }
     }
+    damaged.is_some()
 }
 
-/// One transaction for all that wait. When it fails, each is tried alone, so that one cannot take others with it.
-fn commit_together(connection: &mut Connection, place: &Place, waiting: Vec<Waiting>) {
+/// One transaction for all that wait. When it fails, each is tried alone, so that one cannot take others with it; but
+/// not in a file that was found damaged, which is what is given back then.
+fn commit_together(
+    connection: &mut Connection,
+    usable: Result<(), StoreError>,
+    waiting: Vec<Waiting>,
+) -> Option<StoreError> {
     let alone = waiting.len() == 1;
     let begun = Instant::now();
-    match place.still_holds().and_then(|()| commit_all(connection, &waiting)) {
+    match usable.and_then(|()| commit_all(connection, &waiting)) {
         Ok(committed) => {
             let (took, batches) = (begun.elapsed(), waiting.len());
             let records = waiting.iter().map(|(batch, _, _)| batch.records.len()).sum();
@@ -404,26 +236,33 @@ fn commit_together(connection: &mut Connection, place: &Place, waiting: Vec<Wait
             }
             // Told last: nobody waits for a line to be written.
             events::committed(batches, records, took);
+            None
         }
-        Err(error) if alone => {
+        Err(error) if alone || damage(&error).is_some() => {
             events::commit_failed();
             for (_, answer, _) in waiting {
                 drop(answer.send(Err(error.repeat())));
             }
+            damage(&error)
         }
         Err(_) => {
+            let mut damaged = None;
             for (batch, answer, span) in waiting {
                 let one = [(batch, answer, span)];
                 let begun = Instant::now();
                 let outcome =
                     commit_all(connection, &one).map(|committed| committed.into_iter().next().unwrap_or_default());
                 let [(batch, answer, _)] = one;
-                match outcome {
+                match &outcome {
                     Ok(_) => events::committed(1, batch.records.len(), begun.elapsed()),
-                    Err(_) => events::commit_failed(),
+                    Err(error) => {
+                        events::commit_failed();
+                        damaged = damaged.or_else(|| damage(error));
+                    }
                 }
                 drop(answer.send(outcome));
             }
+            damaged
         }
     }
 }

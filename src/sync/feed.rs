@@ -1,9 +1,9 @@
 //! Reading one feed: ask, normalise, commit with the cursor, until its walk is at its end.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 
 use super::cursor::{FeedCursor, Unit};
+use super::doubt::Doubt;
 use super::error::PassError;
 use super::runner::Runner;
 use super::walk::{Anchored, Broken, Changes, Keyset, Pages, Tokens, Walk, Windows};
@@ -24,9 +24,6 @@ pub(crate) const HOLD_BACK_MS: i64 = 60_000;
 
 /// A rung that broke is tried again after a day.
 const TRY_AGAIN_MS: i64 = 24 * 3_600_000;
-
-/// An answer without rows is put to the proof at most hourly.
-const PROBE_EVERY_MS: i64 = 3_600_000;
 
 impl Runner {
     /// Reads a feed to its end. Returns the ids of its records where they open further feeds.
@@ -56,6 +53,9 @@ impl Runner {
         let began_at = walk.newest();
         let mut limit = feed.page_size;
         let mut ids = Vec::new();
+        // A rung that breaks is asked once more before it is left: one answer may be damaged.
+        let mut asked_again = false;
+        let mut went_back = false;
         loop {
             while let Some(ask) = walk.ask(limit) {
                 failpoint!("fetch.before");
@@ -70,12 +70,23 @@ impl Runner {
                         continue;
                     }
                     Err(FetchError::Rejected { .. }) if continues(&ask) && walk.start_over() => continue,
+                    Err(FetchError::Rejected { .. }) if filters(&ask) && !std::mem::replace(&mut asked_again, true) => {
+                        continue;
+                    }
                     Err(error @ FetchError::Rejected { .. }) if filters(&ask) => {
                         walk = self.fall(feed, &walk, &mut cursor, &Broken::Filter, &error.to_string()).await?;
                         continue;
                     }
                     Err(error) => return Err(error.into()),
                 };
+                let after = walk.newest();
+                let before = (walk.stands_on_promises() && !asked_again).then(|| walk.clone());
+                let outcome = walk.take(&page, limit);
+                if let (Err(_), Some(before)) = (&outcome, before) {
+                    (walk, asked_again) = (before, true);
+                    continue;
+                }
+                asked_again = false;
                 if feed.fans_out {
                     ids.extend(page.records.iter().filter_map(|record| record.id.clone()));
                 }
@@ -83,8 +94,6 @@ impl Runner {
                     listed.extend(page.records.iter().filter_map(|record| record.id.as_deref()).map(short));
                 }
                 note_held(&mut held, &walk, &page);
-                let after = walk.newest();
-                let outcome = walk.take(&page, limit);
                 if let Err(broken) = outcome {
                     // The rows are as good as any; only the promise about what lies between them is gone.
                     self.store_page(feed, page, &mut cursor, None, Swept::default()).await?;
@@ -95,9 +104,15 @@ impl Runner {
                 fresh = false;
                 self.store_page(feed, page, &mut cursor, Some(&walk), swept).await?;
             }
-            match self.doubt(feed, &walk, &cursor, began_at).await? {
+            match self.doubt(feed, &walk, &mut cursor, began_at).await? {
                 None => break,
-                Some(broken) => walk = self.fall_from(feed, &walk, &mut cursor, &broken).await?,
+                Some(Doubt::Beyond { after }) if !std::mem::replace(&mut went_back, true) => {
+                    walk = Walk::Keyset(Keyset::after(after));
+                }
+                Some(Doubt::Beyond { .. }) => {
+                    walk = self.fall_from(feed, &walk, &mut cursor, &Broken::Order).await?;
+                }
+                Some(Doubt::Broken(broken)) => walk = self.fall_from(feed, &walk, &mut cursor, &broken).await?,
             }
         }
         self.finish_feed(feed, &walk, &mut cursor, held).await?;
@@ -239,9 +254,9 @@ impl Runner {
             .collect();
         if let Some(walk) = walk {
             walk.method().clone_into(&mut cursor.method);
-            // A keyset walk's own position is the watermark: what lies before it is stored.
+            // A keyset walk's own position is the watermark: what lies before it is stored. It goes back with the walk.
             if let (Walk::Keyset(_), false) = (walk, feed.complete) {
-                cursor.advance(walk.newest());
+                cursor.watermark = walk.newest().or(cursor.watermark);
             }
             let slot = if feed.complete { &mut cursor.sweep } else { &mut cursor.walk };
             *slot = Some(walk.clone());
@@ -251,44 +266,6 @@ impl Runner {
             batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         }
         Ok(self.commit(batch).await?)
-    }
-
-    /// Puts an end that was told by an empty answer to the proof: an unknown column or a broken filter answers
-    /// with no rows too. At most hourly, and once a pass; but whenever the provider contradicts itself.
-    async fn doubt(
-        &self,
-        feed: &Feed,
-        walk: &Walk,
-        cursor: &FeedCursor,
-        began_at: Option<i64>,
-    ) -> Result<Option<Broken>, PassError> {
-        let contradicted = match walk {
-            Walk::Keyset(keyset) => keyset.is_contradicted(),
-            Walk::Changes(changes) => changes.is_contradicted(),
-            _ => false,
-        };
-        let floor = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
-        let (ask, limit_key) = match walk {
-            Walk::Keyset(keyset) if keyset.ended_on_nothing && (contradicted || walk.newest() == began_at) => {
-                (Ask::Newest { limit: feed.page_size.min(25) }, walk.newest().map(|after| after.saturating_add(1)))
-            }
-            Walk::Changes(changes) if changes.ended_on_nothing => {
-                let limit_key = if contradicted { walk.newest().map(|newest| newest.saturating_add(1)) } else { floor };
-                (Ask::Newest { limit: feed.page_size.min(25) }, limit_key)
-            }
-            Walk::Windows(windows) if windows.ended_on_nothing => {
-                (Ask::Number { number: 1, limit: feed.page_size }, floor)
-            }
-            _ => return Ok(None),
-        };
-        let due = cursor.probed_at.is_none_or(|at| self.started_ms.saturating_sub(at) >= PROBE_EVERY_MS);
-        if !contradicted && (!due || self.probed.swap(true, Ordering::Relaxed)) {
-            return Ok(None);
-        }
-        let page = self.source.provider.page(&feed.key, &ask).await?;
-        let missed =
-            page.records.iter().filter_map(|record| record.key).any(|key| limit_key.is_some_and(|limit| key >= limit));
-        Ok(missed.then_some(Broken::Filter))
     }
 
     /// `held`: the ids that an anchored reading of the whole list met, where this process made all of it.
@@ -306,6 +283,8 @@ impl Runner {
             (cursor.note, cursor.broken_at) = (None, None);
         }
         match feed.shape {
+            // The end of a keyset walk is the end of the list, wherever a watermark stood before.
+            Shape::Ids if matches!(walk, Walk::Keyset(_)) => cursor.watermark = walk.newest().or(cursor.watermark),
             Shape::Ids => cursor.advance(walk.newest()),
             Shape::Changes | Shape::Windows => {
                 let began = walk.began_ms().map_or(self.started_ms, |began| began.min(self.started_ms));
@@ -324,9 +303,7 @@ impl Runner {
                 }
             }
         }
-        if self.probed.load(Ordering::Relaxed) || cursor.probed_at.is_none() {
-            cursor.probed_at = Some(self.started_ms);
-        }
+        cursor.probed_at = cursor.probed_at.or(Some(self.started_ms));
         cursor.finished_at = Some(self.now());
         cursor.walk = Some(walk.clone()).filter(|walk| matches!(walk, Walk::Anchored(_)));
         if feed.complete {

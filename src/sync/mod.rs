@@ -5,9 +5,11 @@
 
 mod again;
 mod cursor;
+mod doubt;
 mod error;
 mod feed;
 mod fetch;
+pub(crate) mod fuzzed;
 mod marks;
 mod names;
 mod pass;

@@ -10,6 +10,7 @@
 //!   short lists; never an id.
 //! - [`Standing`]: how the store stands, read at the time of asking and not kept here.
 //! - [`Lines`]: what a log line looks like, as text or as JSON.
+//! - [`is_wild`]: which characters are shown to nobody as they are.
 
 pub mod events;
 mod lines;
@@ -21,6 +22,7 @@ mod values;
 
 pub use lines::{Lines, Look};
 pub use render::{CONTENT_TYPE, SourceStanding, Standing, render};
+pub use tame::{Marks, is_wild, tame_json};
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -54,6 +56,19 @@ impl Subject {
         labels.extend(more.map(|(name, value)| (name, Cow::Borrowed(value))));
         labels
     }
+}
+
+/// For `crate::fuzzing`: whatever is told, a line stays a line, and JSON says what it said.
+pub(crate) fn fuzzed(text: &str) {
+    let wild = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    for shown in [tame::tame(text), tame::quoted(text)] {
+        assert!(!shown.contains(wild), "{shown:?}");
+    }
+    let json = serde_json::Value::from(text).to_string();
+    let shown = tame::tame_json(&json);
+    assert!(!shown.contains(wild), "{shown:?}");
+    let back: Option<String> = serde_json::from_str(&shown).ok();
+    assert_eq!(back.as_deref(), Some(text), "what a line says is changed");
 }
 
 type Labels = Vec<(&'static str, Cow<'static, str>)>;

@@ -39,10 +39,7 @@ pub struct Change<'a> {
 
 /// A source is not any more as it was.
 pub fn source_changed(subject: &Subject, state: SourceState, change: &Change<'_>) {
-    for label in STATES {
-        let labels = subject.labels_and([("state", label)]);
-        METERS.states.get_or_create(&labels).set(i64::from(label == state.label()));
-    }
+    is_now(subject, state);
     let (source, Change { run, stream, error, first }) = (&*subject.source, *change);
     match state {
         SourceState::Well if first => tracing::info!(source, run, event = "source_well", "the source was read"),
@@ -66,6 +63,39 @@ pub fn source_changed(subject: &Subject, state: SourceState, change: &Change<'_>
             "the source is stopped until its key or the configuration changes"
         ),
     }
+}
+
+fn is_now(subject: &Subject, state: SourceState) {
+    for label in STATES {
+        let labels = subject.labels_and([("state", label)]);
+        METERS.states.get_or_create(&labels).set(i64::from(label == state.label()));
+    }
+}
+
+/// What reads a source has ended by itself, `falls` times in a row now; it is started anew after the pause. Only the
+/// first time is loud.
+pub fn worker_fell(subject: &Subject, falls: u32, pause_ms: i64) {
+    is_now(subject, SourceState::Failing);
+    let source = &*subject.source;
+    if falls <= 1 {
+        tracing::error!(
+            source,
+            event = "worker_fell",
+            retry.after_ms = pause_ms,
+            "what reads this source has ended by itself, which is a mistake in chatloom; it is started anew"
+        );
+    } else {
+        tracing::debug!(source, event = "worker_fell", retry.after_ms = pause_ms, falls, "it has ended once more");
+    }
+}
+
+/// What read a source under old settings would not end and was cut off; what it was about to store is read again.
+pub fn worker_cut_off(subject: &Subject) {
+    tracing::warn!(
+        source = &*subject.source,
+        event = "worker_cut_off",
+        "the pass under the old settings did not end in time and was cut off; what it had not stored is read again"
+    );
 }
 
 /// A source is not read any more: its state is nobody's.

@@ -5,21 +5,46 @@ use std::borrow::Cow;
 /// The longest value in a log line, in characters. An error that quotes more than this has lost its point.
 const LONGEST: usize = 2_000;
 
-/// Whether a character steers a terminal, ends a line, turns the direction of writing, or hides.
-fn is_wild(c: char) -> bool {
+/// Whether a character steers a terminal, ends a line, turns the direction of writing, or hides: whatever is shown
+/// anywhere, in a log, in a table, in an error, goes by this one list.
+#[must_use]
+pub fn is_wild(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// So many marks may stand on one letter; no script needs more. A flood of them covers the lines above and below.
+const MARKS: usize = 8;
+
+/// Counts the marks that stand on one letter.
+#[derive(Debug, Default)]
+pub struct Marks(usize);
+
+impl Marks {
+    /// Takes the next character of a text, and says whether it is a mark too many.
+    pub fn is_flood(&mut self, c: char) -> bool {
+        // What would combine with the quotes around it is written out by `escape_debug`: the standard library's
+        // own table of such characters, which it offers in no other way.
+        let combines = !c.is_ascii() && c.escape_debug().next() == Some('\\');
+        self.0 = if combines { self.0.saturating_add(1) } else { 0 };
+        self.0 > MARKS
+    }
 }
 
 /// Text with every wild character written out (`\n`, `\u{1b}`), and no longer than makes sense.
 pub(super) fn tame(text: &str) -> Cow<'_, str> {
     let long = text.char_indices().nth(LONGEST).map(|(end, _)| end);
-    if long.is_none() && !text.contains(is_wild) {
+    let mut marks = Marks::default();
+    if long.is_none() && !text.contains(|c| is_wild(c) || marks.is_flood(c)) {
         return Cow::Borrowed(text);
     }
+    let mut marks = Marks::default();
     let mut out = String::with_capacity(text.len().min(LONGEST));
     for c in text.chars().take(LONGEST) {
-        if is_wild(c) {
+        if is_wild(c) | marks.is_flood(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -49,16 +74,20 @@ pub(super) fn quoted(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// JSON text in which wild characters that JSON itself lets through are written as `\uXXXX`.
-pub(super) fn tame_json(json: &str) -> Cow<'_, str> {
+/// JSON text in which wild characters that JSON itself lets through are written as `\uXXXX`. Line ends of its layout
+/// stay: inside of strings there are none.
+#[must_use]
+pub fn tame_json(json: &str) -> Cow<'_, str> {
+    let is_wild = |c: char| c != '\n' && is_wild(c);
     if !json.contains(is_wild) {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len() + 16);
     for c in json.chars() {
         if is_wild(c) {
-            // All of them fit into one unit of UTF-16.
-            out.push_str(&format_args!("\\u{:04x}", u32::from(c)).to_string());
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format_args!("\\u{unit:04x}").to_string());
+            }
         } else {
             out.push(c);
         }
@@ -79,7 +108,17 @@ mod tests {
         assert_eq!(quoted("two words"), "\"two words\"");
         assert_eq!(quoted("x=\"1\""), "\"x=\\\"1\\\"\"");
         assert_eq!((quoted(""), quoted("a/b-1")), ("\"\"".into(), "a/b-1".into()));
-        assert_eq!(tame_json("\"\u{9b}\u{2028}\""), "\"\\u009b\\u2028\"");
+        assert_eq!(tame_json("\"\u{9b}\u{2028}\u{e0041}\""), "\"\\u009b\\u2028\\udb40\\udc41\"");
+    }
+
+    #[test]
+    fn floods_of_marks_are_written_out_and_honest_ones_stay() {
+        for honest in ["é", "e\u{301}\u{328}", "กำลัง", "שָׁלוֹם", "हिन्दी", "❤️"] {
+            assert_eq!(tame(honest), honest);
+        }
+        let flood = format!("e{}!", "\u{301}".repeat(10_000));
+        let shown = tame(&flood);
+        assert_eq!(shown.chars().filter(|c| *c == '\u{301}').count(), MARKS, "{shown}");
     }
 
     proptest! {

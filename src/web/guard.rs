@@ -1,5 +1,8 @@
 //! Who is answered: nobody who was led here by a foreign web page, nobody without the token where there is one, and
 //! nobody who wants anything but to read.
+//!
+//! There are no cookies and no CORS headers, and none are to be added: a browser then shows a page elsewhere nothing of
+//! an answer. [`is_foreign`] keeps such pages from having anything done for them in the first place.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -53,6 +56,9 @@ impl Guard {
             let why = "call this listener localhost, or by its loopback address\n";
             return Some((StatusCode::MISDIRECTED_REQUEST, why).into_response());
         }
+        if is_foreign(request) {
+            return Some((StatusCode::FORBIDDEN, "this listener answers no other site's pages\n").into_response());
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response());
         }
@@ -71,7 +77,31 @@ fn shows(headers: &HeaderMap, token: &SecretString) -> bool {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(given), None) = (given.next(), given.next()) else { return false };
     let Some((scheme, shown)) = given.as_bytes().split_at_checked(7) else { return false };
-    scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(shown.trim_ascii().ct_eq(token.expose_secret().as_bytes()))
+    // Of the digests, which are of one length: not even how long the token is can be timed.
+    let digest = |text: &[u8]| ring::digest::digest(&ring::digest::SHA256, text);
+    let (shown, token) = (digest(shown.trim_ascii()), digest(token.expose_secret().as_bytes()));
+    scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(shown.as_ref().ct_eq(token.as_ref()))
+}
+
+/// Whether a browser says that a page of another origin asks. Following a link to a page of ours is no such thing:
+/// then it is the visitor who looks at it.
+fn is_foreign(request: &Request) -> bool {
+    let headers = request.headers();
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|given| given == value);
+    let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+    if (says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site")) && !followed {
+        return true;
+    }
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let Some(origin) = origins.next() else { return false };
+    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let named = origin.to_str().ok().and_then(|origin| {
+        // Behind a proxy that speaks TLS it is https to the browser.
+        origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
+    });
+    origins.next().is_some()
+        || named.is_none()
+        || !named.zip(own).is_some_and(|(named, own)| named.eq_ignore_ascii_case(own))
 }
 
 /// A web page elsewhere can have its own name lead to this machine and ask in a visitor's browser; it cannot make the
@@ -95,7 +125,7 @@ fn is_loopback_name(name: &str) -> bool {
 
 /// Nothing of an answer is kept, guessed at, or allowed to load anything. A page may set a policy of its own.
 fn harden(headers: &mut HeaderMap) {
-    const ALL: [(HeaderName, &str); 4] = [
+    const ALL: [(HeaderName, &str); 6] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
         (
@@ -103,9 +133,38 @@ fn harden(headers: &mut HeaderMap) {
             "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
         ),
         (header::REFERRER_POLICY, "no-referrer"),
+        // No page elsewhere takes an answer in as a picture, a script or a frame, or keeps a hand on its window.
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
     for (name, value) in ALL {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+/// For `crate::fuzzing`: who is taken for a caller from this machine, and for one who has the token.
+pub(crate) fn fuzzed(host: &[u8], authorization: &[u8]) {
+    let mut request = Request::new(axum::body::Body::empty());
+    if let Ok(host) = HeaderValue::from_bytes(host) {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if let Ok(given) = HeaderValue::from_bytes(authorization) {
+        request.headers_mut().insert(header::AUTHORIZATION, given);
+    }
+    if is_called_by_a_loopback_name(&request) {
+        // A browser that sends such a name means this machine by it.
+        let url = std::str::from_utf8(host).ok().and_then(|host| url::Url::parse(&format!("http://{host}/")).ok());
+        let loopback = url.is_none_or(|url| match url.host() {
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        });
+        assert!(loopback, "{:?} is taken for a loopback name", String::from_utf8_lossy(host));
+    }
+    let token = SecretString::from("a-long-token");
+    if shows(request.headers(), &token) {
+        assert!(authorization.ends_with(b"a-long-token") || authorization.trim_ascii_end().ends_with(b"a-long-token"));
     }
 }
 
@@ -121,6 +180,39 @@ mod tests {
         for name in ["example.test", "localhost.example.test", "127.0.0.1.nip.example.test", "0.0.0.0", "10.0.0.1", ""]
         {
             assert!(!is_loopback_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_told_apart_from_visitors() {
+        let foreign = |lines: &[(&str, &str)]| {
+            let request = Request::builder().uri("/metrics").header("host", "localhost:8787");
+            let request = lines.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+            is_foreign(&request.body(axum::body::Body::empty()).unwrap())
+        };
+        for own in [
+            &[][..],
+            &[("origin", "http://localhost:8787")],
+            &[("origin", "https://LOCALHOST:8787")],
+            &[("sec-fetch-site", "none"), ("sec-fetch-mode", "navigate")],
+            &[("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+        ] {
+            assert!(!foreign(own), "{own:?}");
+        }
+        for other in [
+            &[("origin", "http://attacker.example.test")][..],
+            &[("origin", "http://localhost:9999")],
+            &[("origin", "http://localhost")],
+            &[("origin", "null")],
+            &[("origin", "")],
+            &[("origin", "file://localhost:8787")],
+            &[("origin", "http://localhost:8787"), ("origin", "http://localhost:8787")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")],
+            &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
+        ] {
+            assert!(foreign(other), "{other:?}");
         }
     }
 

@@ -13,6 +13,8 @@ mod board;
 mod guard;
 mod health;
 
+pub(crate) use guard::fuzzed;
+
 pub use board::{Board, Watched};
 
 use std::net::SocketAddr;

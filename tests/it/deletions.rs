@@ -126,10 +126,11 @@ async fn a_reading_that_fails_proves_no_absence() {
     home.sync().await;
     let gone = sim.world().data.messages[3].id;
     sim.world().data.remove_message(gone);
-    for _ in 0..3 {
-        // The first two pages, which lack the message, are read; the third never is.
+    for refusals in [2, 1, 1] {
+        // The first two pages, which lack the message, are read; the third never is. A question with a filter is put twice
+        // before the list is read without one.
         sim.world().faults("/api/v2/chat_message_items", 2, &Fault::Pass);
-        sim.world().fault("/api/v2/chat_message_items", Fault::status(400));
+        sim.world().faults("/api/v2/chat_message_items", refusals, &Fault::status(400));
         let done = home.run(&["sync", "--full", "--json"]).await;
         assert_eq!(sim.world().faults_left(), 0, "{}", done.stdout);
         assert_eq!(marked(&home), (0, 0), "{}", done.stdout);

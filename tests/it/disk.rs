@@ -115,8 +115,7 @@ async fn a_folder_in_the_place_of_a_file_is_named_and_left_alone() {
 }
 
 /// Permissions do not bind the superuser, so the story is played by the user who owns nothing.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_file_and_a_folder_that_may_only_be_read_are_named() {
+pub(crate) async fn may_only_be_read() {
     let case = directory().await;
     blocking(move || {
         let home = synced(&case);
@@ -170,37 +169,40 @@ fn is_superuser(home: &Home) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_lingers_hinders_nothing_and_the_log_shrinks_when_it_has_gone() {
-    let (case, world) = bd(large_bd(3, 350, NOW_MS)).await;
-    blocking(move || {
-        let home = synced(&case);
-        let log = home.folder.path().join("chatloom.db-wal");
-        let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
-        assert_eq!(size(), 0, "a clean end leaves nothing in the log");
-        let reader = home.open();
-        let count = || reader.query_row("SELECT count(*) FROM messages", [], |row| row.get::<_, i64>(0)).unwrap();
-        reader.execute_batch("BEGIN").unwrap();
-        assert_eq!(count(), 350);
-        {
-            let data = &mut world.lock().unwrap().data;
-            let thread = data.threads[0].token.clone();
-            let owner = data.threads[0].owner.clone();
-            for n in 0..400 {
-                data.add_message(&thread, &owner, NOW_MS + n, "later");
+    crate::faults::play("S9", async {
+        let (case, world) = bd(large_bd(3, 350, NOW_MS)).await;
+        blocking(move || {
+            let home = synced(&case);
+            let log = home.folder.path().join("chatloom.db-wal");
+            let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
+            assert_eq!(size(), 0, "a clean end leaves nothing in the log");
+            let reader = home.open();
+            let count = || reader.query_row("SELECT count(*) FROM messages", [], |row| row.get::<_, i64>(0)).unwrap();
+            reader.execute_batch("BEGIN").unwrap();
+            assert_eq!(count(), 350);
+            {
+                let data = &mut world.lock().unwrap().data;
+                let thread = data.threads[0].token.clone();
+                let owner = data.threads[0].owner.clone();
+                for n in 0..400 {
+                    data.add_message(&thread, &owner, NOW_MS + n, "later");
+                }
+                evolve_bd(data, 3, NOW_MS + 1000);
             }
-            evolve_bd(data, 3, NOW_MS + 1000);
-        }
-        let ended = run(&home, SYNC, "wal_limit=50000");
-        assert_eq!(ended.code, Some(0), "{}", said(&ended));
-        assert_eq!(said(&ended).matches("keeps a reading transaction open").count(), 1, "{}", said(&ended));
-        assert!(size() > 50_000, "{}", size());
-        assert_eq!(count(), 350, "it still reads what it began with");
-        assert!(home.number("SELECT count(*) FROM messages") >= 750, "others read what is new");
-        reader.execute_batch("COMMIT").unwrap();
-        assert!(count() >= 750);
-        // A reader that only comes and goes is no hindrance: this one stays connected.
-        let ended = run(&home, SYNC, "");
-        assert_eq!(ended.code, Some(0), "{}", said(&ended));
-        assert_eq!(size(), 0);
+            let ended = run(&home, SYNC, "wal_limit=50000");
+            assert_eq!(ended.code, Some(0), "{}", said(&ended));
+            assert_eq!(said(&ended).matches("keeps a reading transaction open").count(), 1, "{}", said(&ended));
+            assert!(size() > 50_000, "{}", size());
+            assert_eq!(count(), 350, "it still reads what it began with");
+            assert!(home.number("SELECT count(*) FROM messages") >= 750, "others read what is new");
+            reader.execute_batch("COMMIT").unwrap();
+            assert!(count() >= 750);
+            // A reader that only comes and goes is no hindrance: this one stays connected.
+            let ended = run(&home, SYNC, "");
+            assert_eq!(ended.code, Some(0), "{}", said(&ended));
+            assert_eq!(size(), 0);
+        })
+        .await;
     })
     .await;
 }

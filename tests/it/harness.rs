@@ -12,6 +12,8 @@ use chatloom::sim::zaia::ZaiaData;
 use chatloom::sim::{BdSim, SitegptSim, ZaiaSim};
 use rusqlite::Connection;
 
+use crate::traces;
+
 /// A time for the simulated worlds to be "now": Monday, 2 March 2026, 12:00 UTC.
 pub(crate) const NOW_MS: i64 = 1_772_452_800_000;
 
@@ -45,7 +47,11 @@ impl Home {
 
     /// Writes the configuration anew.
     pub(crate) fn configure(&self, config: &str) {
-        std::fs::write(self.folder.path().join("chatloom.toml"), config).unwrap();
+        traces::note_configuration(config);
+        let path = self.folder.path().join("chatloom.toml");
+        std::fs::write(&path, config).unwrap();
+        // It holds keys.
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     /// Where the store is.
@@ -120,24 +126,7 @@ impl Home {
 
     /// The rows of a statement, each value as text (NULL as `-`), joined with `|`.
     pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
-        let connection = self.open();
-        let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let width = statement.column_count();
-        let text = |value: rusqlite::types::Value| match value {
-            rusqlite::types::Value::Null => "-".to_owned(),
-            rusqlite::types::Value::Integer(number) => number.to_string(),
-            rusqlite::types::Value::Real(number) => number.to_string(),
-            rusqlite::types::Value::Text(text) => text,
-            rusqlite::types::Value::Blob(bytes) => format!("{} bytes", bytes.len()),
-        };
-        statement
-            .query_map([], |row| {
-                let cells: rusqlite::Result<Vec<String>> = (0..width).map(|at| Ok(text(row.get(at)?))).collect();
-                Ok(cells?.join("|"))
-            })
-            .unwrap()
-            .map(Result::unwrap)
-            .collect()
+        rows_of(&self.open(), sql)
     }
 
     /// One number.
@@ -151,9 +140,38 @@ impl Home {
     }
 }
 
+/// The rows of a statement, each value as text (NULL as `-`), joined with `|`.
+pub(crate) fn rows_of(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let width = statement.column_count();
+    let text = |value: rusqlite::types::Value| match value {
+        rusqlite::types::Value::Null => "-".to_owned(),
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Real(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        rusqlite::types::Value::Blob(bytes) => format!("{} bytes", bytes.len()),
+    };
+    statement
+        .query_map([], |row| {
+            let cells: rusqlite::Result<Vec<String>> = (0..width).map(|at| Ok(text(row.get(at)?))).collect();
+            Ok(cells?.join("|"))
+        })
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        traces::assert_keyless_folder(self.folder.path());
+    }
+}
+
 /// Waits for a command off the async threads.
 pub(crate) async fn run(mut command: Command) -> Run {
     let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    traces::assert_keyless("stdout", &output.stdout);
+    traces::assert_keyless("stderr", &output.stderr);
     Run {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),

@@ -45,55 +45,59 @@ fn documented() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_taken_during_a_backfill_is_restored_as_documented_and_goes_on() {
-    let case = bd(large_bd(3, 1200, NOW_MS)).await.0;
-    blocking(move || {
-        let whole = Home::new(&case.config);
-        assert_eq!(run(&whole, &["backfill"], "").code, Some(0));
+    crate::faults::play("S11", async {
+        let case = bd(large_bd(3, 1200, NOW_MS)).await.0;
+        blocking(move || {
+            let whole = Home::new(&case.config);
+            assert_eq!(run(&whole, &["backfill"], "").code, Some(0));
 
-        let home = Home::new(&case.config);
-        let (arrived, arrival) = mpsc::channel();
-        let (let_go, go) = mpsc::channel::<()>();
-        let mut count = 0;
-        // The provider waits with one answer in the middle of the history until the backup is made.
-        case.on_request(move || {
-            count += 1;
-            if count == 12 && arrived.send(()).is_ok() {
-                // Let go, or gone.
-                go.recv().unwrap_or_default();
-            }
-        });
-        let backfill = start(&home, &["backfill"], "");
-        arrival.recv().unwrap();
-        let made = run(&home, &["backup", "--json"], "");
-        assert_eq!(made.code, Some(0), "{}", made.stderr);
-        let told: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
-        let messages = told["messages"].as_i64().unwrap();
-        assert!(0 < messages && messages < 1200, "{told}");
-        let path = home.folder.path().join(told["path"].as_str().unwrap());
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), told["size_bytes"].as_u64().unwrap());
-        drop(let_go);
-        assert_eq!(wait(&Mutex::new(backfill)).code, Some(0));
+            let home = Home::new(&case.config);
+            let (arrived, arrival) = mpsc::channel();
+            let (let_go, go) = mpsc::channel::<()>();
+            let mut count = 0;
+            // The provider waits with one answer in the middle of the history until the backup is made.
+            case.on_request(move || {
+                count += 1;
+                if count == 12 && arrived.send(()).is_ok() {
+                    // Let go, or gone.
+                    go.recv().unwrap_or_default();
+                }
+            });
+            let backfill = start(&home, &["backfill"], "");
+            arrival.recv().unwrap();
+            let made = run(&home, &["backup", "--json"], "");
+            assert_eq!(made.code, Some(0), "{}", made.stderr);
+            let told: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
+            let messages = told["messages"].as_i64().unwrap();
+            assert!(0 < messages && messages < 1200, "{told}");
+            let path = home.folder.path().join(told["path"].as_str().unwrap());
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), told["size_bytes"].as_u64().unwrap());
+            drop(let_go);
+            assert_eq!(wait(&Mutex::new(backfill)).code, Some(0));
 
-        // The disaster: half of the store is something else now, and its log is still there.
-        let mut bytes = std::fs::read(home.db()).unwrap();
-        bytes.iter_mut().skip(4096).for_each(|byte| *byte = 0x55);
-        std::fs::write(home.db(), bytes).unwrap();
-        std::fs::write(home.folder.path().join("chatloom.db-wal"), "what is left of a log").unwrap();
-        let functions = "set -eu\nsystemctl() { :; }\nchatloom() { \"$BIN\" \"$@\"; }\n";
-        let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(format!("{functions}{}", documented()));
-        let played = command(&home, &mut shell, "")
-            .env("BIN", assert_cmd::cargo::cargo_bin!("chatloom"))
-            .env("BACKUP", &path)
-            .env("PATH", "/usr/bin:/bin")
-            .output()
-            .unwrap();
-        let said = [played.stdout, played.stderr].concat();
-        assert_eq!(played.status.code(), Some(0), "{}", String::from_utf8_lossy(&said));
-        assert_eq!(std::fs::metadata(home.db()).unwrap().permissions().mode() & 0o777, 0o600);
-        let differences = differences(&contents(&home.db()), &contents(&whole.db()));
-        let differences: Vec<String> = differences.into_iter().filter(|line| !line.contains(": cursor: ")).collect();
-        assert!(differences.is_empty(), "{differences:#?}");
+            // The disaster: half of the store is something else now, and its log is still there.
+            let mut bytes = std::fs::read(home.db()).unwrap();
+            bytes.iter_mut().skip(4096).for_each(|byte| *byte = 0x55);
+            std::fs::write(home.db(), bytes).unwrap();
+            std::fs::write(home.folder.path().join("chatloom.db-wal"), "what is left of a log").unwrap();
+            let functions = "set -eu\nsystemctl() { :; }\nchatloom() { \"$BIN\" \"$@\"; }\n";
+            let mut shell = Command::new("/bin/sh");
+            shell.arg("-c").arg(format!("{functions}{}", documented()));
+            let played = command(&home, &mut shell, "")
+                .env("BIN", assert_cmd::cargo::cargo_bin!("chatloom"))
+                .env("BACKUP", &path)
+                .env("PATH", "/usr/bin:/bin")
+                .output()
+                .unwrap();
+            let said = [played.stdout, played.stderr].concat();
+            assert_eq!(played.status.code(), Some(0), "{}", String::from_utf8_lossy(&said));
+            assert_eq!(std::fs::metadata(home.db()).unwrap().permissions().mode() & 0o777, 0o600);
+            let differences = differences(&contents(&home.db()), &contents(&whole.db()));
+            let differences: Vec<String> =
+                differences.into_iter().filter(|line| !line.contains(": cursor: ")).collect();
+            assert!(differences.is_empty(), "{differences:#?}");
+        })
+        .await;
     })
     .await;
 }

@@ -100,18 +100,21 @@ const POINTS: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_named_point_is_met_and_survived() {
-    const FULL: &[&str] = &["sync", "--full"];
-    let (case, _) = bd(small_directory()).await;
-    blocking(move || {
-        let (wanted, _) = undisturbed(&case, &Home::new(&case.config), &[FULL]);
-        for point in POINTS {
-            let home = Home::new(&case.config);
-            let died = run(&home, FULL, &format!("crash={point}"));
-            assert_eq!((died.code, died.point().as_deref()), (None, Some(*point)), "{}", died.stderr);
-            post_mortem(&home, &case.truth()).unwrap();
-            must_end_well(&run(&home, FULL, ""));
-            assert_alike(&case, point, &home, &wanted);
-        }
+    crate::faults::play("S2", async {
+        const FULL: &[&str] = &["sync", "--full"];
+        let (case, _) = bd(small_directory()).await;
+        blocking(move || {
+            let (wanted, _) = undisturbed(&case, &Home::new(&case.config), &[FULL]);
+            for point in POINTS {
+                let home = Home::new(&case.config);
+                let died = run(&home, FULL, &format!("crash={point}"));
+                assert_eq!((died.code, died.point().as_deref()), (None, Some(*point)), "{}", died.stderr);
+                post_mortem(&home, &case.truth()).unwrap();
+                must_end_well(&run(&home, FULL, ""));
+                assert_alike(&case, point, &home, &wanted);
+            }
+        })
+        .await;
     })
     .await;
 }
@@ -343,20 +346,23 @@ fn kill_from_outside(case: &Case, seed: u64) -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_from_outside_at_any_moment_nothing_is_lost() {
-    let seeds = if long() { 1..=20 } else { 1..=1 };
-    let cases = [
-        bd(directory()).await.0,
-        zaia(workspace(25)).await.0,
-        sitegpt(bots(25), "v0").await.0,
-        sitegpt(bots(25), "v2").await.0,
-    ];
-    let mut deaths = 0;
-    for case in cases {
-        let seeds = seeds.clone();
-        deaths += blocking(move || seeds.map(|seed| kill_from_outside(&case, seed)).sum::<u32>()).await;
-    }
-    println!("{deaths} processes were killed");
-    assert!(deaths >= 10, "{deaths}");
+    crate::faults::play("S1", async {
+        let seeds = if long() { 1..=20 } else { 1..=1 };
+        let cases = [
+            bd(directory()).await.0,
+            zaia(workspace(25)).await.0,
+            sitegpt(bots(25), "v0").await.0,
+            sitegpt(bots(25), "v2").await.0,
+        ];
+        let mut deaths = 0;
+        for case in cases {
+            let seeds = seeds.clone();
+            deaths += blocking(move || seeds.map(|seed| kill_from_outside(&case, seed)).sum::<u32>()).await;
+        }
+        println!("{deaths} processes were killed");
+        assert!(deaths >= 10, "{deaths}");
+    })
+    .await;
 }
 
 /// The stories above are only worth something if they notice a loss. Here cursors and fetch marks are committed before

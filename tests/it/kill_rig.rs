@@ -185,6 +185,8 @@ pub(crate) fn wait(child: &Mutex<Child>) -> Ended {
     let stderr = read(Box::new(errors));
     let stdout = read(Box::new(results));
     let code = child.lock().unwrap().wait().unwrap().code();
+    crate::traces::assert_keyless("stdout", stdout.as_bytes());
+    crate::traces::assert_keyless("stderr", stderr.as_bytes());
     Ended { code, stdout, stderr }
 }
 

@@ -88,6 +88,7 @@ pub(crate) fn assert_runs(home: &Home, deaths: u32) {
 }
 
 pub(crate) fn assert_alike(case: &Case, what: &str, home: &Home, wanted: &BTreeSet<String>) {
+    assert!(chatloom::store::changed_texts(&home.open()).unwrap().is_empty());
     let differences = differences(&contents(&home.db()), wanted);
     let shown: Vec<&String> = differences.iter().take(12).collect();
     assert!(differences.is_empty(), "{}, {what}: {} differences\n{shown:#?}", case.name, differences.len());

@@ -150,41 +150,44 @@ async fn readers_say_that_the_file_is_older_and_what_to_do() {
 #[cfg(debug_assertions)]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_that_is_killed_anywhere_is_made_good_by_the_next_start() {
-    let fresh = Home::new(CONFIG);
-    open(&fresh).unwrap();
-    for point in [
-        "backup.written",
-        "backup.named",
-        "migrate.kept",
-        "migrate.begun",
-        "migrate.step",
-        "migrate.marked",
-        "migrate.committed",
-    ] {
-        let home = old_home(true);
-        let before = rows_of(&home.open());
-        // `sync` upgrades; other commands ask for a store of this version.
-        let mut command = home.command(&["sync"], "chatloom=info");
-        command.env("CHATLOOM_FAULTS", format!("crash={point}"));
-        home.configure(&CONFIG.replace("enabled = false", "enabled = true"));
-        let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-        assert_eq!(ended.status.code(), None, "{point}: {}", String::from_utf8_lossy(&ended.stderr));
-        let reached = version(&home.open());
-        assert_eq!(reached, if point == "migrate.committed" { 2 } else { 1 }, "{point}");
-        assert_eq!(rows_of(&home.open()), before, "{point}");
-        open(&home).unwrap();
-        assert_eq!(schema_of(&home.open()), schema_of(&fresh.open()), "{point}");
-        assert_eq!(rows_of(&home.open()), before, "{point}");
-        let kept = backups(&home);
-        assert!((1..=2).contains(&kept.len()), "{point}: {kept:?}");
-        for copy in kept {
-            let copy = Connection::open(copy).unwrap();
-            assert!(version(&copy) == 1 || (point == "migrate.committed" && version(&copy) == 2), "{point}");
-            assert_eq!(rows_of(&copy), before, "{point}");
+    crate::faults::play("S14", async {
+        let fresh = Home::new(CONFIG);
+        open(&fresh).unwrap();
+        for point in [
+            "backup.written",
+            "backup.named",
+            "migrate.kept",
+            "migrate.begun",
+            "migrate.step",
+            "migrate.marked",
+            "migrate.committed",
+        ] {
+            let home = old_home(true);
+            let before = rows_of(&home.open());
+            // `sync` upgrades; other commands ask for a store of this version.
+            let mut command = home.command(&["sync"], "chatloom=info");
+            command.env("CHATLOOM_FAULTS", format!("crash={point}"));
+            home.configure(&CONFIG.replace("enabled = false", "enabled = true"));
+            let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+            assert_eq!(ended.status.code(), None, "{point}: {}", String::from_utf8_lossy(&ended.stderr));
+            let reached = version(&home.open());
+            assert_eq!(reached, if point == "migrate.committed" { 2 } else { 1 }, "{point}");
+            assert_eq!(rows_of(&home.open()), before, "{point}");
+            open(&home).unwrap();
+            assert_eq!(schema_of(&home.open()), schema_of(&fresh.open()), "{point}");
+            assert_eq!(rows_of(&home.open()), before, "{point}");
+            let kept = backups(&home);
+            assert!((1..=2).contains(&kept.len()), "{point}: {kept:?}");
+            for copy in kept {
+                let copy = Connection::open(copy).unwrap();
+                assert!(version(&copy) == 1 || (point == "migrate.committed" && version(&copy) == 2), "{point}");
+                assert_eq!(rows_of(&copy), before, "{point}");
+            }
+            let parts = std::fs::read_dir(home.folder.path()).unwrap().flatten();
+            assert_eq!(parts.filter(|entry| entry.path().to_string_lossy().ends_with(".part")).count(), 0, "{point}");
         }
-        let parts = std::fs::read_dir(home.folder.path()).unwrap().flatten();
-        assert_eq!(parts.filter(|entry| entry.path().to_string_lossy().ends_with(".part")).count(), 0, "{point}");
-    }
+    })
+    .await;
 }
 
 #[test]
@@ -198,8 +201,7 @@ fn without_room_for_the_copy_nothing_is_changed() {
     assert_eq!((version(&home.open()), rows_of(&home.open())), (1, before));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_is_full_during_the_upgrade_leaves_the_store_as_it_was() {
+pub(crate) async fn full_during_the_upgrade() {
     let home = old_home(true);
     let before = rows_of(&home.open());
     home.configure(&CONFIG.replace("enabled = false", "enabled = true"));

@@ -24,6 +24,8 @@ fn adapter() -> bd::BrilliantDirectories {
         base_url: "http://127.0.0.1:9/".parse().unwrap(),
         auth_header: "x-api-key",
         auth_value: SecretString::from("unused".to_owned()),
+        private_network: false,
+        roots: Vec::new(),
         timeout: std::time::Duration::from_secs(1),
         max_body_bytes: 1,
         subject: chatloom::telemetry::Subject::nobody(),

@@ -14,6 +14,8 @@ use tokio::sync::watch;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
+use crate::store::failpoint::failpoint;
+
 /// The scheduler looks at its jobs twice a second. When no beat came for so long, the wall clock was set back (it would
 /// be silent until the old time is reached again) or its task has ended: a new one takes over.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -21,6 +23,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Beats once a second until cancelled: `beat` counts up.
 pub(super) async fn beat(beat: watch::Sender<u64>, cancel: CancellationToken) {
     while !cancel.is_cancelled() {
+        failpoint!("clock.begins");
         let outcome = until_silent(&beat, &cancel).await;
         if let Err(error) = outcome {
             tracing::warn!(%error, "the scheduler cannot start; trying again");
@@ -84,6 +87,17 @@ impl CronTable {
     pub(super) fn after(&self, at_ms: i64) -> Option<i64> {
         let at: DateTime<Utc> = DateTime::from_timestamp_millis(at_ms)?;
         self.0.find_next_occurrence(&at, false).ok().map(|next| next.timestamp_millis())
+    }
+}
+
+/// For `crate::fuzzing`: a cron expression is refused, or its next moment always lies ahead.
+pub(crate) fn fuzzed(text: &str) {
+    let Ok(table) = CronTable::parse(text) else { return };
+    let mut at = 1_772_452_800_000;
+    for _ in 0..4 {
+        let Some(next) = table.after(at) else { break };
+        assert!(next > at, "{text}: {next} does not lie after {at}");
+        at = next;
     }
 }
 

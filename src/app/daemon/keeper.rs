@@ -4,7 +4,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::plan::{Ended, Plan, Timetable};
+use super::plan::{Ended, Plan};
+use super::timetable::Timetable;
 use crate::config::{Keeping, Schedule};
 use crate::store::{Maintain, Store};
 use crate::sync::Clock;
@@ -15,6 +16,7 @@ const SOON_MS: i64 = 10 * 60 * 1000;
 /// The task that tidies up.
 pub(super) struct Keeper {
     pub(super) keeping: Keeping,
+    pub(super) times: Timetable,
     cancel: CancellationToken,
     pub(super) task: JoinHandle<()>,
 }
@@ -45,7 +47,7 @@ impl Keeper {
                 () = keep(asked, store, clock, plan, beats) => {}
             }
         });
-        Self { keeping: keeping.clone(), cancel, task }
+        Self { keeping: keeping.clone(), times: times.clone(), cancel, task }
     }
 
     /// Tells it to end.

@@ -1,8 +1,10 @@
 //! The daemon, `chatloom run`: one worker per source over one open store, until it is told to end.
 //!
 //! ```text
-//! clock (a beat a second) -> supervisor (here): feeds the watchdog, takes over configurations, ends
+//! clock (a beat a second) -> supervisor: feeds the watchdog, mends what fell, ends
 //!                         -> worker (one per source) -> plan: what is due -> a pass, as in `chatloom sync`
+//! settle   takes over configurations: workers are started, replaced and ended
+//! slot     one worker as the supervisor sees it: falls, and leaving
 //! face     what a worker shows: status line, watchdog
 //! keeper   tidies the store up
 //! notify   the service manager's socket
@@ -12,12 +14,16 @@
 //! once, and one source's trouble is no other's.
 
 mod clock;
+pub(crate) use clock::fuzzed;
 mod face;
 mod keeper;
 mod notify;
 mod plan;
 mod reload;
+mod settle;
+mod slot;
 mod supervisor;
+mod timetable;
 mod worker;
 
 pub use supervisor::{Asked, Ending, RunError, run};

@@ -1,58 +1,9 @@
 //! When a source is read next: arithmetic over times that are passed in, in milliseconds since 1970 UTC.
 
-use std::time::Duration;
-
-use super::clock::CronTable;
-use crate::config::Schedule;
+use super::timetable::Timetable;
 
 /// The longest that a failing source is left alone, unless its schedule leaves it alone for longer.
-const LONGEST_BACK_OFF: i64 = 15 * 60 * 1000;
-
-/// The first polls are spread over so much time at most: a start should not be slow.
-const LONGEST_SPREAD: i64 = 30 * 1000;
-
-/// A schedule that can be reckoned with.
-#[derive(Debug, Clone)]
-pub(super) enum Timetable {
-    Every(i64),
-    Cron(Box<CronTable>),
-}
-
-impl Timetable {
-    /// # Errors
-    /// A cron expression that cannot be used.
-    pub(super) fn new(schedule: &Schedule) -> Result<Self, String> {
-        Ok(match schedule {
-            Schedule::Every(interval) => Self::Every(millis(*interval).max(1)),
-            Schedule::Cron(text) => Self::Cron(Box::new(CronTable::parse(text)?)),
-        })
-    }
-
-    /// The first time after `now` that belongs to a row of which `one` is a member. Times between are left out: what
-    /// was missed is not made up for.
-    fn following(&self, one: i64, now: i64) -> i64 {
-        match self {
-            Self::Every(interval) => {
-                let gone = now.saturating_sub(one).max(0) / interval;
-                one.saturating_add(interval.saturating_mul(gone + 1))
-            }
-            Self::Cron(table) => table.after(now).unwrap_or(i64::MAX),
-        }
-    }
-
-    /// When something that was last done at `at` is to be done again.
-    fn again(&self, at: i64) -> i64 {
-        self.following(at, at)
-    }
-
-    /// The farthest that the next time can lie ahead, where that is known.
-    fn reach(&self) -> Option<i64> {
-        match self {
-            Self::Every(interval) => Some(*interval),
-            Self::Cron(_) => None,
-        }
-    }
-}
+pub(super) const LONGEST_BACK_OFF: i64 = 15 * 60 * 1000;
 
 /// What a source is to be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +150,7 @@ impl Plan {
 }
 
 /// How long a source that failed so often in a row is left alone: twice as long each time, up to a quarter of an hour.
-fn back_off(failures: u32, interval: Option<i64>) -> i64 {
+pub(super) fn back_off(failures: u32, interval: Option<i64>) -> i64 {
     if failures == 0 {
         return 0;
     }
@@ -208,25 +159,12 @@ fn back_off(failures: u32, interval: Option<i64>) -> i64 {
     doubled.clamp(first, LONGEST_BACK_OFF.max(interval.unwrap_or(0).min(LONGEST_BACK_OFF)))
 }
 
-/// How long after the start the source at this place among so many is read first.
-pub(super) fn spread(place: usize, sources: usize, poll: &Schedule) -> i64 {
-    let span = match poll {
-        Schedule::Every(interval) => millis(*interval).min(LONGEST_SPREAD),
-        Schedule::Cron(_) => LONGEST_SPREAD,
-    };
-    let share = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    span.saturating_mul(share(place)) / share(sources.max(1))
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Schedule;
 
     const SECOND: i64 = 1000;
     const MINUTE: i64 = 60 * SECOND;
@@ -293,13 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_do_not_start_together() {
-        let five_minutes = Schedule::Every(Duration::from_secs(300));
-        let offsets: Vec<i64> = (0..4).map(|place| spread(place, 4, &five_minutes)).collect();
-        assert_eq!(offsets, [0, 7_500, 15_000, 22_500]);
-        let often = Schedule::Every(Duration::from_secs(2));
-        assert_eq!(spread(1, 2, &often), SECOND);
-        assert_eq!(spread(0, 0, &often), 0);
+    fn the_first_poll_comes_when_it_is_told_to() {
         let mut plan = Plan::new(every(5 * MINUTE), every(DAY), NOON, 7_500, 400);
         assert_eq!(plan.due(NOON + 7_000), None);
         assert_eq!(plan.due(NOON + 7_500), Some(Due::Poll));

@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use super::plan::Timetable;
+use super::timetable::Timetable;
 use crate::app::build::shared_rate;
 use crate::config::{Config, HttpListen, KeyOrigin, SourceConfig};
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::face::{Condition, Face};
 use super::plan::{Due, Ended, Plan};
 use crate::app::build::assemble;
 use crate::config::SourceConfig;
 use crate::http::Http;
+use crate::store::failpoint::failpoint;
 use crate::store::{RunStatus, Store, StoreError};
 use crate::sync::{Clock, Progress, SourceReport, Wanted, run_pass};
 use crate::telemetry::Subject;
@@ -35,6 +37,8 @@ pub(super) struct Worker {
     pub(super) turns: Arc<Semaphore>,
     pub(super) words: mpsc::UnboundedSender<Word>,
     pub(super) cancel: CancellationToken,
+    /// Another of this source was there before, and may have ended in the middle of a pass.
+    pub(super) follows: bool,
 }
 
 /// What came of a pass.
@@ -48,6 +52,9 @@ enum Outcome {
 impl Worker {
     /// Reads the source whenever its schedule says so, until cancelled.
     pub(super) async fn run(mut self, mut beats: watch::Receiver<u64>) {
+        if self.follows {
+            self.close_runs("the pass was cut off").await;
+        }
         self.remember().await;
         loop {
             self.face.waits(self.plan.next());
@@ -71,6 +78,7 @@ impl Worker {
                 turn = turns.acquire() => turn,
             };
             self.plan.began(due, (self.clock)());
+            failpoint!(async "worker.begins");
             let outcome = self.read(due).await;
             self.judge(outcome).await;
         }
@@ -98,13 +106,13 @@ impl Worker {
         self.face.reads(wanted.full, Some(Arc::clone(&progress)));
         let (config, http, store) = (self.config.clone(), self.http.clone(), self.store.clone());
         let (clock, cancel) = (Arc::clone(&self.clock), self.cancel.clone());
-        // A task of its own: a panic ends the pass, not the worker.
-        let pass = tokio::spawn(async move {
+        // A task of its own: a panic ends the pass, not the worker. A worker that is cut off takes it along.
+        let pass = AbortOnDropHandle::new(tokio::spawn(async move {
             let row = store.source(&config.name, config.kind(), config.base_url.as_str(), None).await?;
             // Made anew for every pass, from what the store knows: a pass of the daemon is one of `chatloom sync`.
             let source = assemble(&config, http, store.facts(row.id).await?);
             run_pass(source, store, wanted, clock, progress, cancel).await
-        });
+        }));
         match pass.await {
             Ok(Ok(report)) => Outcome::Report(report),
             Ok(Err(error)) => Outcome::Store(error),
@@ -119,7 +127,12 @@ impl Worker {
                 let ended = self.tell(&report);
                 self.plan.ended(ended, now);
             }
-            Outcome::Store(error @ (StoreError::Gone | StoreError::Moved { .. })) => {
+            Outcome::Store(
+                error @ (StoreError::Gone
+                | StoreError::Moved { .. }
+                | StoreError::Torn { .. }
+                | StoreError::Damaged { .. }),
+            ) => {
                 // Told of by the supervisor, who ends.
                 drop(self.words.send(Word::StoreGone(error)));
                 self.plan.ended(Ended::Badly, now);
@@ -132,12 +145,17 @@ impl Worker {
 
     async fn failed(&mut self, error: &str, now: i64) {
         self.changes_to(Condition::Failing, &Change { error: Some(error), ..Change::default() });
+        tracing::debug!(source = %self.config.name, error, "a pass ended badly");
+        self.close_runs(error).await;
+        self.plan.ended(Ended::Badly, now);
+    }
+
+    /// No pass of this source is under way: what is left of earlier ones is over.
+    async fn close_runs(&self, why: &str) {
         let source = &self.config.name;
-        tracing::debug!(%source, error, "a pass ended badly");
-        if let Err(error) = self.store.abandon_runs(source, error, now).await {
+        if let Err(error) = self.store.abandon_runs(source, why, (self.clock)()).await {
             tracing::debug!(%source, %error, "the run could not be closed");
         }
-        self.plan.ended(Ended::Badly, now);
     }
 
     fn tell(&self, report: &SourceReport) -> Ended {

@@ -84,5 +84,7 @@ fn source(
         concurrency: 4,
         timeout: Duration::from_secs(30),
         lookback,
+        roots: Vec::new(),
+        private_network: false,
     })
 }

@@ -109,6 +109,8 @@ mod tests {
             base_url: "http://127.0.0.1:9/".parse().unwrap(),
             auth_header: "X-Api-Key",
             auth_value: "made-up-key".into(),
+            private_network: false,
+            roots: Vec::new(),
             timeout: Duration::from_secs(20),
             max_body_bytes: 10_000,
             subject: crate::telemetry::Subject::nobody(),

@@ -59,7 +59,8 @@ impl BrilliantDirectories {
     async fn send(&self, path: &[&str], query: &Query) -> Result<Envelope, FetchError> {
         let segments: Vec<&str> = ["api", "v2"].iter().chain(path).copied().collect();
         let pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.http.get(&segments, &pairs, wire::read).await
+        let of_a_list = path.last() == Some(&"get") && path.first().is_some_and(|model| stream::is_model(model));
+        self.http.get(&segments, &pairs, if of_a_list { wire::read_page } else { wire::read }).await
     }
 
     /// One page of a list, in smaller portions where it is too large as a whole.
@@ -180,7 +181,7 @@ fn empty(ask: &Ask) -> Page {
     Page { total: (!filtered).then_some(0), last: Some(true), ..Page::default() }
 }
 
-fn page_of(list: List, envelope: Envelope, zone: Option<&TimeZone>, asked: Option<&stream::Asked>) -> Page {
+pub(super) fn page_of(list: List, envelope: Envelope, zone: Option<&TimeZone>, asked: Option<&stream::Asked>) -> Page {
     let (last, next, total) = (envelope.last(), envelope.next(), envelope.total);
     let records = envelope.rows.into_iter().map(|row| stream::record(list, row, zone, asked)).collect();
     Page { records, total, next, last, alone: false }

@@ -7,6 +7,7 @@
 
 mod check;
 mod fetch;
+pub(crate) mod fuzzed;
 mod normalise;
 mod query;
 mod stream;

@@ -67,7 +67,7 @@ pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a RawRecord) -> Result<T, Re
 /// is the right one all the same.
 pub(super) fn thread(raw: &RawRecord, zone: &TimeZone) -> Result<Vec<Row>, Reject> {
     let wire: Thread = object(raw)?;
-    needed(wire.thread_id.as_deref(), "$.thread_id")?;
+    number_needed(wire.thread_id.as_deref(), "$.thread_id")?;
     let token = needed(wire.thread_token.as_deref(), "$.thread_token")?;
     let started = time(wire.created_at.as_deref(), zone, "$.created_at")?;
     let updated = time(wire.updated_at.as_deref(), zone, "$.updated_at")?;
@@ -102,7 +102,7 @@ pub(super) fn thread(raw: &RawRecord, zone: &TimeZone) -> Result<Vec<Row>, Rejec
 /// A message.
 pub(super) fn message(raw: &RawRecord, zone: &TimeZone) -> Result<Vec<Row>, Reject> {
     let wire: Message = object(raw)?;
-    let id = needed(wire.message_id.as_deref(), "$.message_id")?;
+    let id = number_needed(wire.message_id.as_deref(), "$.message_id")?;
     let number = id.parse::<i64>().ok();
     let token = needed(wire.thread_token.as_deref(), "$.thread_token")?;
     let sent_at_ms = time(wire.created_at.as_deref(), zone, "$.created_at")?;
@@ -136,6 +136,13 @@ fn trimmed(text: Option<&str>) -> Option<&str> {
 
 fn needed<'a>(text: Option<&'a str>, path: &str) -> Result<&'a str, Reject> {
     trimmed(text).ok_or_else(|| Reject::normalise(path, "missing or empty"))
+}
+
+/// An id of a table, of any length. What is no number is no id of one: no question could be asked about it, and no
+/// reading of the list would ever show that it is gone.
+fn number_needed<'a>(text: Option<&'a str>, path: &str) -> Result<&'a str, Reject> {
+    let id = needed(text, path)?;
+    if id.bytes().all(|byte| byte.is_ascii_digit()) { Ok(id) } else { Err(Reject::normalise(path, "not a number")) }
 }
 
 fn time(text: Option<&str>, zone: &TimeZone, path: &str) -> Result<Option<i64>, Reject> {

@@ -67,6 +67,8 @@ impl Site {
             base_url: Url::parse(&format!("http://{address}/")).unwrap(),
             auth_header: "X-Api-Key",
             auth_value: SecretString::from("made-up-key"),
+            private_network: false,
+            roots: Vec::new(),
             timeout: Duration::from_secs(30),
             max_body_bytes: 10_000,
             subject: crate::telemetry::Subject::nobody(),

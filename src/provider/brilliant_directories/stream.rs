@@ -40,6 +40,11 @@ pub(super) fn list(stream: &str) -> Option<List> {
     }
 }
 
+/// Whether a model is one that feeds are read from.
+pub(super) fn is_model(model: &str) -> bool {
+    [THREAD_IDS, MESSAGES].iter().any(|stream| list(stream).is_some_and(|list| list.model == model))
+}
+
 /// The fields of a row that are needed before it is understood. A row that is no object has none of them.
 #[derive(Deserialize, Default)]
 #[serde(default)]

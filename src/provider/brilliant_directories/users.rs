@@ -53,7 +53,7 @@ struct Identity {
 ///
 /// A site that ignores the filter answers with everybody: a wrong name is worse than none. For `/get/{id}` the
 /// total counts the whole table and says nothing.
-fn accept(envelope: Envelope, value: &str, by_id: bool) -> Option<Box<RawValue>> {
+pub(super) fn accept(envelope: Envelope, value: &str, by_id: bool) -> Option<Box<RawValue>> {
     if !by_id && envelope.total != Some(1) {
         return None;
     }
@@ -70,7 +70,7 @@ fn accept(envelope: Envelope, value: &str, by_id: bool) -> Option<Box<RawValue>>
 }
 
 /// The raw record of a member, stored under the id that it was looked up by: two tokens may lead to one member.
-fn record(external_id: &str, row: &RawValue) -> RawRecord {
+pub(super) fn record(external_id: &str, row: &RawValue) -> RawRecord {
     let json = scrub(row, secret).unwrap_or_else(|| row.to_owned());
     RawRecord { id: Some(external_id.to_owned()), key: None, parent: Some(external_id.to_owned()), seq: 0, json }
 }

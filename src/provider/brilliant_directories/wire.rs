@@ -33,6 +33,12 @@ impl Envelope {
         }
     }
 
+    /// Whether it counts rows and shows none, on a page that is not behind the last one.
+    fn withholds(&self) -> bool {
+        let behind = self.current_page.zip(self.total_pages).is_some_and(|(current, pages)| current > pages);
+        self.rows.is_empty() && self.total.is_some_and(|total| total > 0) && !behind
+    }
+
     /// The token to go on with: none on the last page, whatever the answer says.
     pub(super) fn next(&self) -> Option<String> {
         if self.last() == Some(true) { None } else { self.next_page.clone() }
@@ -61,6 +67,18 @@ pub(super) fn read(body: &[u8]) -> Result<Envelope, Unfit> {
         total_pages: outer.total_pages.as_deref().and_then(count),
         next_page: outer.next_page.as_deref().and_then(text_of).filter(|token| !token.trim().is_empty()),
     })
+}
+
+/// Reads a page of a list.
+///
+/// # Errors
+/// As [`read`]; and `Broken` for a page without rows whose own numbers say that there are some.
+pub(super) fn read_page(body: &[u8]) -> Result<Envelope, Unfit> {
+    let page = read(body)?;
+    if page.withholds() {
+        return Err(Unfit::Broken("`message` has no rows, though `total` counts some".to_owned()));
+    }
+    Ok(page)
 }
 
 /// Every field raw, and `null` told apart from a missing field.
@@ -149,13 +167,17 @@ fn count(raw: &RawValue) -> Option<u64> {
 /// The longest refusal that is passed on, in characters.
 const WORDS_MAX: usize = 200;
 
-/// What a refusal says, whether it came as text, a list or an object.
+/// What a refusal says, whether it came as text, a list or an object. Rows that stand where the words belong (a list of
+/// objects with many fields) are people's words and none of the provider's.
 fn words(raw: &RawValue) -> String {
+    const FIELDS_OF_A_REASON: usize = 3;
     fn gather(value: &serde_json::Value, into: &mut Vec<String>) {
         match value {
             serde_json::Value::String(text) => into.push(text.trim().to_owned()),
             serde_json::Value::Array(items) => items.iter().for_each(|item| gather(item, into)),
-            serde_json::Value::Object(fields) => fields.values().for_each(|field| gather(field, into)),
+            serde_json::Value::Object(fields) if fields.len() <= FIELDS_OF_A_REASON => {
+                fields.values().for_each(|field| gather(field, into));
+            }
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::read;
+use super::{read, read_page};
 use crate::http::Unfit;
 
 const THREADS: &str = include_str!("../../../tests/fixtures/brilliant_directories/threads.json");
@@ -62,6 +62,28 @@ fn numbers_that_contradict_the_rows_prove_no_end() {
     assert_eq!(page.last(), None);
     let page = read(br#"{"status":"success","message":[{}],"total":"many","current_page":1,"next_page":2}"#).unwrap();
     assert_eq!((page.total, page.last(), page.next()), (None, None, None), "page numbers are never built");
+}
+
+#[test]
+fn a_page_without_the_rows_that_it_counts_is_broken() {
+    for empty in ["[]", "{}", "null", "false", "\"\""] {
+        let body = |numbers: &str| format!(r#"{{"status":"success","message":{empty},{numbers}}}"#);
+        for withheld in [r#""total":"55","current_page":1,"total_pages":1"#, r#""total":55"#] {
+            assert!(matches!(read_page(body(withheld).as_bytes()), Err(Unfit::Broken(_))), "{empty} {withheld}");
+        }
+        let behind = body(r#""total":"55","current_page":2,"total_pages":1"#);
+        assert!(read_page(behind.as_bytes()).unwrap().rows.is_empty(), "a page behind the last one is empty");
+    }
+}
+
+#[test]
+fn rows_where_a_reason_belongs_are_not_repeated() {
+    let row = r#"{"message_id":"1","thread_token":"t","message_owner":"o","message_content":"<p>secret</p>"}"#;
+    for message in [format!("[{row}]"), row.to_owned()] {
+        let body = format!(r#"{{"status":"error","message":{message}}}"#);
+        let Err(Unfit::Refused { detail, .. }) = read(body.as_bytes()) else { panic!("not refused") };
+        assert_eq!(detail, "");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::normalise::lenient::without_nul;
 use crate::normalise::{TimeFault, parse_timestamp};
 
 /// The members of one JSON object.
@@ -111,7 +112,7 @@ pub(super) fn scalar(raw: &RawValue) -> Option<String> {
 
 /// A text; `None` for any other value.
 pub(super) fn text(raw: &RawValue) -> Option<String> {
-    serde_json::from_str(raw.get()).ok()
+    serde_json::from_str(raw.get()).ok().map(without_nul)
 }
 
 /// An object without its member `name`; what is left stands as the provider spelled it. Anything that has no such

@@ -17,6 +17,7 @@ use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 use crate::provider::{Ask, Checked, Facts, Feed, Fetched, Job, Page, Pass, Provider, Shape};
 
 mod check;
+pub(crate) mod fuzzed;
 mod json;
 mod normalise;
 mod records;
@@ -69,13 +70,15 @@ pub struct Sitegpt {
     listed: Mutex<HashSet<String>>,
     /// Chatbots whose thread list answered in the pass under way.
     answered: Mutex<HashSet<String>>,
+    /// See [`v2::Met`].
+    met: v2::Met,
 }
 
 impl Sitegpt {
     /// An account that is read through `http`. `facts` remembers what the server was found to take: see `v0`.
     #[must_use]
     pub fn new(http: Http, facts: Arc<Facts>, settings: Settings) -> Self {
-        Self { http, facts, settings, listed: Mutex::default(), answered: Mutex::default() }
+        Self { http, facts, settings, listed: Mutex::default(), answered: Mutex::default(), met: v2::Met::default() }
     }
 
     fn answered(&self) -> MutexGuard<'_, HashSet<String>> {
@@ -181,7 +184,7 @@ impl Provider for Sitegpt {
     async fn conversation(&self, job: &Job, page: Option<&str>) -> Result<Fetched, FetchError> {
         let fetched = match self.settings.api {
             Api::V0 => v0::conversation(&self.http, &self.facts, job).await,
-            Api::V2 => v2::conversation(&self.http, &self.facts, job, page).await,
+            Api::V2 => v2::conversation(&self.http, &self.facts, &self.met, job, page).await,
         };
         match fetched {
             Ok(page) => Ok(Fetched::Page(page)),

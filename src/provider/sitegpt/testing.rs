@@ -114,6 +114,8 @@ impl Server {
             base_url: self.base.parse().unwrap(),
             auth_header: "authorization",
             auth_value: "Bearer made-up".to_owned().into(),
+            private_network: false,
+            roots: Vec::new(),
             timeout: Duration::from_secs(20),
             max_body_bytes: 1 << 20,
             subject: crate::telemetry::Subject::nobody(),

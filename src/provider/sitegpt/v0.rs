@@ -114,7 +114,11 @@ async fn thread(
 }
 
 /// The page that one answer makes, and what it counts: a thread comes whole.
-fn whole(answer: &Answer<'_>, id: ConversationId<'_>, job: &Job) -> Result<(ConversationPage, Tally), Unfit> {
+pub(super) fn whole(
+    answer: &Answer<'_>,
+    id: ConversationId<'_>,
+    job: &Job,
+) -> Result<(ConversationPage, Tally), Unfit> {
     let (raw, fields) = answer.item("thread")?;
     let messages =
         fields.array("messages").ok_or_else(|| broken("`data.thread.messages` is missing or is not an array"))?;

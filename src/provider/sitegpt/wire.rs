@@ -66,16 +66,26 @@ impl<'a> Answer<'a> {
             .ok_or_else(|| broken(format!("`data.{name}` is missing or is not an object")))
     }
 
-    /// The cursor of the next page, `None` at the end. The paging block stands in `data.pagination` (documented),
+    /// The cursor of the page behind one of so many rows, `None` at the end. The paging block stands in `data.pagination` (documented),
     /// `meta` or `meta.pagination` (the vendor's Python client reads `meta.nextCursor`).
     ///
     /// # Errors
-    /// The provider says that there is a next page and does not say how to get it.
-    pub(super) fn next_cursor(&self) -> Result<Option<String>, Unfit> {
+    /// The provider says that there is a next page and does not say how to get it; or says nothing at all beside as many
+    /// rows as were asked for.
+    pub(super) fn next_cursor(&self, rows: usize, limit: u32) -> Result<Option<String>, Unfit> {
         let blocks = [self.data.object("pagination"), Some(self.meta.clone()), self.meta.object("pagination")];
         let more = blocks.iter().flatten().find_map(|block| block.flag("hasNextPage"));
         let cursor = blocks.iter().flatten().find_map(|block| block.id(&["nextCursor"]));
+        let silent = || {
+            blocks
+                .iter()
+                .flatten()
+                .all(|block| ["hasNextPage", "nextCursor"].iter().all(|key| block.get(key).is_none()))
+        };
         match (more, cursor) {
+            (None, None) if rows >= limit as usize && silent() => {
+                Err(broken("a full page that does not say what follows"))
+            }
             (Some(false), _) | (None, None) => Ok(None),
             (Some(true), None) => Err(broken("`hasNextPage` is true, but there is no `nextCursor`")),
             (_, Some(cursor)) => Ok(Some(cursor)),
@@ -136,7 +146,7 @@ mod tests {
     }
 
     fn next(body: &str) -> Result<Option<String>, Unfit> {
-        read(body.as_bytes(), |answer| answer.next_cursor())
+        read(body.as_bytes(), |answer| answer.next_cursor(1, 2))
     }
 
     #[test]
@@ -213,6 +223,17 @@ mod tests {
     fn a_promised_page_without_a_way_to_it_is_not_the_end() {
         let body = r#"{"ok":true,"data":{"threads":[],"pagination":{"hasNextPage":true,"nextCursor":null}}}"#;
         assert!(matches!(next(body), Err(Unfit::Broken(_))));
+    }
+
+    #[test]
+    fn a_full_page_without_a_word_about_the_next_is_not_the_end() {
+        let full = |body: &str| read(body.as_bytes(), |answer| answer.next_cursor(2, 2));
+        let silent = r#"{"ok":true,"data":{"threads":[{},{}]},"meta":{"requestId":"r1"}}"#;
+        assert!(matches!(full(silent), Err(Unfit::Broken(_))));
+        assert_eq!(next(silent).unwrap(), None, "one that is not full may be all there is");
+        for says_so in [r#"{"hasNextPage":false}"#, r#"{"nextCursor":null}"#] {
+            assert_eq!(full(&format!(r#"{{"ok":true,"data":{{"pagination":{says_so}}}}}"#)).unwrap(), None);
+        }
     }
 
     proptest! {

@@ -46,11 +46,14 @@ fn attachment(item: &Value) -> Option<Attachment> {
 }
 
 fn first<'a>(fields: &'a Map<String, Value>, names: &[&str]) -> Option<&'a str> {
-    names.iter().find_map(|name| fields.get(*name).and_then(Value::as_str)).filter(|text| !text.is_empty())
+    names
+        .iter()
+        .find_map(|name| fields.get(*name).and_then(Value::as_str))
+        .filter(|text| !text.is_empty() && !text.contains('\0'))
 }
 
 fn is_url(text: &str) -> bool {
-    text.starts_with("https://") || text.starts_with("http://")
+    (text.starts_with("https://") || text.starts_with("http://")) && !text.chars().any(char::is_control)
 }
 
 /// By the type that is said (`image`, `audio/ogg`), else by the ending of the link's path.

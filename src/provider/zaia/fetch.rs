@@ -45,6 +45,8 @@ impl Zaia {
             match self.http.get(&path(&["chats", chat]), &[], wire::read_item).await {
                 Ok(json) => head = Some(("chats", wire::record(wire::Peek::of(&json).id, None, json))),
                 Err(FetchError::NotFound { .. }) => return Ok(Fetched::Gone),
+                // Neither in the list nor an id that a chat could have: a damaged row once named it.
+                Err(FetchError::Rejected { status: 400 | 422, .. }) if !is_uuid(chat) => return Ok(Fetched::Gone),
                 Err(error) => return Err(error),
             }
         }
@@ -279,6 +281,12 @@ impl Zaia {
         self.senders.outcome(!found.is_empty());
         Ok(found.into_iter().map(|record| (senders::STREAM, record)).collect())
     }
+}
+
+/// Whether an id has the documented shape.
+fn is_uuid(id: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    id.split('-').map(str::len).eq(lengths) && id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ impl Stage {
             base_url: sim.base_url().parse().unwrap(),
             auth_header: "authorization",
             auth_value: "zaia-key".into(),
+            private_network: false,
+            roots: Vec::new(),
             timeout: Duration::from_secs(20),
             max_body_bytes: 64 << 20,
             subject: crate::telemetry::Subject::nobody(),

@@ -8,6 +8,7 @@
 mod attachments;
 mod check;
 mod fetch;
+pub(crate) mod fuzzed;
 mod limits;
 mod messages;
 mod normalise;

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::http::{Unfit, mend};
+use crate::http::{Unfit, parse};
 use crate::model::RawRecord;
 use crate::normalise::lenient::text_of;
 use crate::normalise::parse_timestamp;
@@ -23,12 +23,11 @@ const WRAPPERS: [&str; 2] = ["data", "items"];
 /// [`Unfit::Refused`] for the documented error body (`{code, message, …}`), [`Unfit::Broken`] for anything else
 /// that is not a list: such a page is never the end of a stream.
 pub(super) fn read_list(body: &[u8]) -> Result<Vec<Box<RawValue>>, Unfit> {
-    let body = clean(body);
-    let whole = parse(&body)?;
+    let whole: Box<RawValue> = parse(body)?;
     if let Ok(rows) = serde_json::from_str::<Vec<Box<RawValue>>>(whole.get()) {
         return Ok(rows);
     }
-    let fields = object(whole).ok_or_else(|| Unfit::Broken("neither a list nor an object".to_owned()))?;
+    let fields = object(&whole).ok_or_else(|| Unfit::Broken("neither a list nor an object".to_owned()))?;
     for name in WRAPPERS {
         let rows = fields.get(name).and_then(|inner| serde_json::from_str::<Vec<Box<RawValue>>>(inner.get()).ok());
         if let Some(rows) = rows {
@@ -43,11 +42,10 @@ pub(super) fn read_list(body: &[u8]) -> Result<Vec<Box<RawValue>>, Unfit> {
 /// # Errors
 /// As [`read_list`].
 pub(super) fn read_item(body: &[u8]) -> Result<Box<RawValue>, Unfit> {
-    let body = clean(body);
-    let whole = parse(&body)?;
-    let fields = object(whole).ok_or_else(|| Unfit::Broken("not an object".to_owned()))?;
+    let whole: Box<RawValue> = parse(body)?;
+    let fields = object(&whole).ok_or_else(|| Unfit::Broken("not an object".to_owned()))?;
     if fields.contains_key("id") {
-        return Ok(whole.to_owned());
+        return Ok(whole.clone());
     }
     if let Some(inner) = WRAPPERS.iter().find_map(|name| fields.get(*name))
         && object(inner).is_some()
@@ -55,15 +53,6 @@ pub(super) fn read_item(body: &[u8]) -> Result<Box<RawValue>, Unfit> {
         return Ok((*inner).to_owned());
     }
     Err(refusal(&fields).unwrap_or_else(|| Unfit::Broken("an object without an id".to_owned())))
-}
-
-/// One broken character must not cost a page.
-fn clean(body: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    mend(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body))
-}
-
-fn parse(body: &[u8]) -> Result<&RawValue, Unfit> {
-    serde_json::from_slice(body).map_err(|error| Unfit::Broken(format!("not JSON ({:?})", error.classify())))
 }
 
 type Fields<'a> = std::collections::BTreeMap<String, &'a RawValue>;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::anchored::Anchored;
-use super::{Broken, Promise, ends_here, keys};
+use super::{Broken, Promise, ends_here, keys, left_behind};
 use crate::provider::{Ask, Page};
 
 /// A walk along a modification time, from a time on.
@@ -23,13 +23,37 @@ pub struct Changes {
     pub(crate) ended_on_nothing: bool,
     #[serde(default)]
     promise: Promise,
+    /// The page before, for when the list turns out to hold fewer rows behind it than it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Before>,
+    /// The last place that was gone back to: it is left for good the next time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone_back_to: Option<i64>,
+}
+
+/// Where a page began, what was the newest time then, and how many rows its list said to hold behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Before {
+    from: i64,
+    newest: Option<i64>,
+    left: u64,
 }
 
 impl Changes {
     /// Starts at `from`, inclusive. `began_ms`: now.
     #[must_use]
     pub fn from(from: i64, began_ms: i64) -> Self {
-        Self { from, ties: None, newest: None, done: false, began_ms, ended_on_nothing: false, promise: Promise::None }
+        Self {
+            from,
+            ties: None,
+            newest: None,
+            done: false,
+            began_ms,
+            ended_on_nothing: false,
+            promise: Promise::None,
+            before: None,
+            gone_back_to: None,
+        }
     }
 
     pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
@@ -67,13 +91,18 @@ impl Changes {
             return Err(Broken::Order);
         }
         let last = keys(page).max();
-        let first_answer = self.newest.is_none();
-        self.newest = self.newest.max(last);
+        let (first_answer, newest_before) = (self.newest.is_none(), self.newest);
         if self.ties.is_some() {
+            self.newest = self.newest.max(last);
             return self.take_ties(page, limit);
         }
+        let too_few = self.before.zip(page.total).is_some_and(|(before, total)| total < before.left);
+        if too_few && !page.records.is_empty() && self.go_back() {
+            return Ok(());
+        }
+        self.newest = self.newest.max(last);
         if page.records.is_empty() {
-            if self.promise.doubts() {
+            if self.promise.doubts() || self.is_contradicted() && self.go_back() {
                 return Ok(());
             }
             self.done = true;
@@ -81,17 +110,29 @@ impl Changes {
             return Ok(());
         }
         self.promise = Promise::after(page);
+        self.before = left_behind(page).map(|left| Before { from: self.from, newest: newest_before, left });
         if ends_here(page) {
             self.done = true;
         } else if let Some(last) = last.filter(|last| *last > self.from) {
             self.from = last;
         } else if page.next.is_some() {
             self.ties = Some(Anchored::from(self.from));
+            self.before = None;
             return self.take_ties(page, limit);
         } else {
             return Err(Broken::Stalled);
         }
         Ok(())
+    }
+
+    /// Goes back to the page before, once: a row of it gave a wrong time and led past others, unless rows were removed.
+    fn go_back(&mut self) -> bool {
+        let Some(before) = self.before.take() else { return false };
+        if self.gone_back_to.replace(before.from) == Some(before.from) {
+            return false;
+        }
+        (self.from, self.newest, self.promise) = (before.from, before.newest, Promise::None);
+        true
     }
 
     fn take_ties(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
@@ -139,6 +180,23 @@ mod tests {
         assert_eq!(walk.ask(2), after(11, None));
         walk.take(&Page { total: Some(1), ..rows(&[(2, 11)], None) }, 2).unwrap();
         assert_eq!((walk.ask(2), walk.newest()), (None, Some(11)));
+    }
+
+    #[test]
+    fn a_time_that_led_past_rows_is_noticed_by_their_number() {
+        let of = |total, page: Page| Page { total: Some(total), ..page };
+        let mut walk = Changes::from(10, 99);
+        walk.take(&of(5, rows(&[(1, 10), (2, 11)], Some("two"))), 2).unwrap();
+        // Row 3 says 90, and nothing lies there.
+        walk.take(&of(4, rows(&[(2, 11), (3, 90)], Some("two"))), 2).unwrap();
+        assert_eq!((walk.ask(2), walk.newest()), (after(90, None), Some(90)));
+        walk.take(&of(0, rows(&[], None)), 2).unwrap();
+        walk.take(&of(0, rows(&[], None)), 2).unwrap();
+        assert_eq!((walk.ask(2), walk.newest()), (after(11, None), Some(11)), "the page before, once more");
+        walk.take(&of(4, rows(&[(2, 11), (3, 12)], Some("two"))), 2).unwrap();
+        walk.take(&of(3, rows(&[(3, 12), (4, 13)], Some("two"))), 2).unwrap();
+        walk.take(&of(2, rows(&[(4, 13), (5, 14)], None)), 2).unwrap();
+        assert_eq!((walk.ask(2), walk.newest(), walk.ended_on_nothing), (None, Some(14), false));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Broken, Promise, ends_here, keys};
+use super::{Broken, Promise, ends_here, keys, left_behind};
 use crate::provider::{Ask, Page};
 
 /// A walk along an immutable, growing id.
@@ -16,13 +16,26 @@ pub struct Keyset {
     pub(crate) ended_on_nothing: bool,
     #[serde(default)]
     promise: Promise,
+    /// The page before, for when the list turns out to hold fewer rows behind it than it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Before>,
+    /// The last place that was gone back to: it is left for good the next time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gone_back_to: Option<i64>,
+}
+
+/// Where a page began, and how many rows its list said to hold behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Before {
+    after: Option<i64>,
+    left: u64,
 }
 
 impl Keyset {
     /// Starts behind `after`, or at the very beginning.
     #[must_use]
     pub fn after(after: Option<i64>) -> Self {
-        Self { after, done: false, ended_on_nothing: false, promise: Promise::None }
+        Self { after, ..Self::default() }
     }
 
     pub(super) fn ask(&self, limit: u32) -> Option<Ask> {
@@ -38,6 +51,21 @@ impl Keyset {
         self.promise == Promise::Broken
     }
 
+    fn holds_too_few(&self, page: &Page) -> bool {
+        self.before.zip(page.total).is_some_and(|(before, total)| total < before.left)
+    }
+
+    /// Goes back to the page before, once.
+    fn go_back(&mut self) -> bool {
+        let Some(before) = self.before.take() else { return false };
+        let place = before.after.unwrap_or(i64::MIN);
+        if self.gone_back_to.replace(place) == Some(place) {
+            return false;
+        }
+        (self.after, self.promise) = (before.after, Promise::None);
+        true
+    }
+
     pub(super) fn take(&mut self, page: &Page) -> Result<(), Broken> {
         let mut last = None;
         for key in keys(page) {
@@ -50,12 +78,16 @@ impl Keyset {
             last = Some(key);
         }
         match last {
+            // Rows were removed meanwhile, or a row of the page before gave a wrong id and led past others.
+            Some(_) if self.holds_too_few(page) && self.go_back() => {}
             Some(last) => {
+                self.before = left_behind(page).map(|left| Before { after: self.after, left });
                 self.after = Some(last);
                 self.promise = Promise::after(page);
                 self.done = ends_here(page);
             }
             None if page.records.is_empty() && self.promise.doubts() => {}
+            None if page.records.is_empty() && self.is_contradicted() && self.go_back() => {}
             None if page.records.is_empty() => {
                 self.done = true;
                 self.ended_on_nothing = self.after.is_some();
@@ -111,7 +143,39 @@ mod tests {
         healed.take(&page(&[])).unwrap();
         assert!(healed.ask(2).is_none() && !healed.is_contradicted());
         walk.take(&page(&[])).unwrap();
+        assert_eq!(walk.ask(2), Some(Ask::After { after: None, token: None, limit: 2 }), "the page before, once more");
+        walk.take(&promising(&[1, 2], 5)).unwrap();
+        walk.take(&page(&[])).unwrap();
+        walk.take(&page(&[])).unwrap();
         assert!(walk.ask(2).is_none() && walk.is_contradicted() && walk.ended_on_nothing);
+    }
+
+    #[test]
+    fn an_id_that_led_past_rows_is_noticed_by_their_number() {
+        let counting = |keys: &[i64], total| Page { total: Some(total), ..page(keys) };
+        let mut walk = Keyset::after(None);
+        walk.take(&counting(&[1, 2], 7)).unwrap();
+        // 4 came as 6: of five rows behind 2, three are left, and only one lies behind 6.
+        walk.take(&counting(&[3, 6], 5)).unwrap();
+        walk.take(&counting(&[7], 1)).unwrap();
+        assert_eq!(walk.ask(2), Some(Ask::After { after: Some(2), token: None, limit: 2 }));
+        let mut removed = walk.clone();
+        walk.take(&counting(&[3, 4], 5)).unwrap();
+        walk.take(&counting(&[5, 6], 3)).unwrap();
+        assert_eq!(walk.newest(), Some(6));
+        // Were they removed, the page says the same as before, and is believed.
+        removed.take(&counting(&[3, 6], 3)).unwrap();
+        removed.take(&counting(&[7], 1)).unwrap();
+        assert_eq!(removed.newest(), Some(7));
+        // A list that contradicts itself all the time is not read for ever.
+        let (mut liar, mut asked) = (Keyset::after(None), 0);
+        while liar.ask(2).is_some() {
+            let after = liar.newest().unwrap_or(0);
+            let keys: &[i64] = if after < 40 { &[after + 1, after + 2] } else { &[] };
+            liar.take(&counting(keys, u64::try_from(100 - after * 2).unwrap_or(1))).unwrap();
+            asked += 1;
+            assert!(asked < 100);
+        }
     }
 
     #[test]

@@ -107,6 +107,15 @@ impl Walk {
         }
     }
 
+    /// Whether this rung stands on promises that an answer can break, so that a broken one is worth a second question.
+    #[must_use]
+    pub fn stands_on_promises(&self) -> bool {
+        match self {
+            Self::Keyset(_) | Self::Changes(_) | Self::Anchored(_) | Self::Windows(_) => true,
+            Self::Tokens(_) | Self::Pages(_) => false,
+        }
+    }
+
     /// Forgets a place that the provider no longer knows, and begins anew. False if there is none, or if that was
     /// done before.
     pub fn start_over(&mut self) -> bool {
@@ -147,6 +156,11 @@ fn ends_here(page: &Page) -> bool {
 fn promises_more(page: &Page) -> bool {
     let rows = page.records.len() as u64;
     page.total.map_or(page.last == Some(false), |total| total > rows)
+}
+
+/// How many rows the provider says to follow a page's own.
+fn left_behind(page: &Page) -> Option<u64> {
+    page.total.map(|total| total.saturating_sub(page.records.len() as u64))
 }
 
 /// What an answer without rows is worth, given what the page before it promised.

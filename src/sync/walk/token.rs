@@ -10,6 +10,10 @@ use crate::provider::{Ask, Page};
 /// Rounds of a list whose paging promises nothing, at the most.
 const MOST_ROUNDS: u32 = 5;
 
+/// So many pages in a row that bring no row new to their round are taken for a list without an end, whatever tokens come
+/// with them.
+const MOST_IDLE: u32 = 25;
+
 /// A walk from the first page to the last by the tokens that the server hands out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tokens {
@@ -36,6 +40,10 @@ pub struct Tokens {
     new_in_round: bool,
     #[serde(skip)]
     tokens: HashSet<i64>,
+    #[serde(skip)]
+    in_round: HashSet<i64>,
+    #[serde(skip)]
+    idle: u32,
 }
 
 impl Tokens {
@@ -66,6 +74,8 @@ impl Tokens {
             rows: HashSet::new(),
             new_in_round: false,
             tokens: HashSet::new(),
+            in_round: HashSet::new(),
+            idle: 0,
         }
     }
 
@@ -87,6 +97,7 @@ impl Tokens {
         if worthwhile {
             self.token = None;
             self.tokens.clear();
+            self.in_round.clear();
         }
         worthwhile
     }
@@ -103,14 +114,17 @@ impl Tokens {
     pub(super) fn take(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
         if self.has_other_positions(limit) {
             self.tokens.clear();
+            self.in_round.clear();
         }
         self.size = Some(limit);
         self.taken_over |= self.token.is_some() && self.tokens.is_empty();
         self.newest = self.newest.max(keys(page).max());
-        let mut new_in_page = false;
+        let (mut new_in_page, mut new_to_round) = (false, false);
         for id in page.records.iter().filter_map(|record| record.id.as_deref()) {
             new_in_page |= self.rows.insert(short(id));
+            new_to_round |= self.in_round.insert(short(id));
         }
+        self.idle = if new_to_round { 0 } else { self.idle + 1 };
         self.new_in_round |= new_in_page;
         let next = page.next.clone().filter(|_| page.last != Some(true));
         let Some(next) = next else {
@@ -119,7 +133,7 @@ impl Tokens {
         };
         let token_is_new = self.tokens.insert(short(&next));
         // Seen before, and nothing new with it: the server goes in circles.
-        if !token_is_new && !new_in_page {
+        if !token_is_new && !new_in_page || self.idle >= MOST_IDLE {
             return Err(Broken::Stalled);
         }
         self.token = Some(next);
@@ -134,6 +148,8 @@ impl Tokens {
         } else {
             self.round = self.round.saturating_add(1);
             self.token = None;
+            self.idle = 0;
+            self.in_round.clear();
             (self.new_in_round, self.taken_over) = (false, false);
             self.tokens.clear();
         }
@@ -184,6 +200,24 @@ mod tests {
         walk.take(&with_next(&[1], "b"), 2).unwrap();
         walk.take(&with_next(&[2], "b"), 2).unwrap();
         assert_eq!(walk.take(&with_next(&[2], "b"), 2), Err(Broken::Stalled));
+    }
+
+    #[test]
+    fn a_list_whose_tokens_are_always_new_and_whose_rows_never_are_is_left() {
+        for keys in [&[1, 2][..], &[]] {
+            let mut walk = Tokens::by_cursor();
+            let asked = (0..1000).take_while(|n| walk.take(&with_next(keys, &n.to_string()), 2).is_ok()).count();
+            assert!((10..40).contains(&asked), "{asked}");
+        }
+        // Not so a second round of a long list.
+        let mut walk = Tokens::until_stable(None);
+        for round in 0..2 {
+            for n in 0..100 {
+                walk.take(&with_next(&[n], &n.to_string()), 2).unwrap();
+            }
+            walk.take(&page(&[100]), 2).unwrap();
+            assert_eq!(walk.ask(2).is_none(), round == 1);
+        }
     }
 
     #[test]

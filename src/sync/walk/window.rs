@@ -13,6 +13,9 @@ const FILL_PERCENT: u64 = 70;
 /// How often the newest window is split at most. A list that grows faster than it can be read has no end.
 const MOST_OPEN_SPLITS: u32 = 5;
 
+/// So many pages in a row of one millisecond that bring no new row are no list that is read.
+const MOST_IDLE: u32 = 3;
+
 /// A window; an open side is `None`. Bounds are inclusive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Window {
@@ -46,6 +49,11 @@ pub struct Windows {
     /// The first page of the plain list was not full, and yet not taken for all of it.
     #[serde(default)]
     plain_short: bool,
+    /// Rows of the crowded millisecond, and its pages ahead in a row that brought none. Not saved.
+    #[serde(skip)]
+    in_crowd: std::collections::HashSet<i64>,
+    #[serde(skip)]
+    idle: u32,
     /// The times that the plain list showed. Not saved: after a kill, windows are found by bisecting alone.
     #[serde(skip)]
     times: Vec<i64>,
@@ -72,6 +80,8 @@ impl Windows {
             met: false,
             open_splits: 0,
             plain_short: false,
+            in_crowd: std::collections::HashSet::new(),
+            idle: 0,
             times: Vec::new(),
         }
     }
@@ -109,14 +119,13 @@ impl Windows {
         let first_answer = !self.met;
         self.met |= !page.records.is_empty();
         if self.plain.is_some() {
-            self.take_plain(page, limit);
-            return Ok(());
+            return self.take_plain(page, limit);
         }
         self.take_window(page, limit, first_answer)
     }
 
-    fn take_plain(&mut self, page: &Page, limit: u32) {
-        let Some(plain) = &mut self.plain else { return };
+    fn take_plain(&mut self, page: &Page, limit: u32) -> Result<(), Broken> {
+        let Some(plain) = &mut self.plain else { return Ok(()) };
         self.newest = self.newest.max(keys(page).max());
         self.times.extend(keys(page));
         let first = plain.number() == Some(1);
@@ -126,8 +135,12 @@ impl Windows {
             self.plain_short = page.records.len() < limit as usize;
         }
         plain.read(page, whole);
+        // A full page that comes whatever is asked for is not the whole list, and no window can tell what is.
+        if plain.ignored && self.plain_only && !whole {
+            return Err(Broken::Stalled);
+        }
         if plain.number().is_some() {
-            return;
+            return Ok(());
         }
         self.plain = None;
         // A list of one page was seen in one look: there is nothing left to prove.
@@ -135,6 +148,7 @@ impl Windows {
         if !one_look && !self.plain_only {
             self.pending = self.cover(limit);
         }
+        Ok(())
     }
 
     /// Windows over all time, each with room to spare, newest first to be asked last.
@@ -179,11 +193,17 @@ impl Windows {
     /// rows only move down, whatever their order: seams between its pages can be proven.
     fn take_crowded(&mut self, window: Window, page: &Page, limit: u32) -> Result<(), Broken> {
         let Some(seam) = &mut self.crowded else { return Ok(()) };
-        if seam.goes_ahead() && seam.repeats(page) {
-            return Err(Broken::Stalled);
+        if seam.goes_ahead() {
+            let ids = page.records.iter().filter_map(|record| record.id.as_deref());
+            let new = ids.filter(|id| self.in_crowd.insert(super::short(id))).count();
+            self.idle = if new > 0 { 0 } else { self.idle + 1 };
+            if seam.repeats(page) || self.idle >= MOST_IDLE {
+                return Err(Broken::Stalled);
+            }
         }
         if seam.take(page, false, fits(page, limit)) == Step::End {
             self.crowded = None;
+            self.in_crowd.clear();
         } else {
             self.pending.push(window);
         }

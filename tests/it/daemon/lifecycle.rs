@@ -19,25 +19,28 @@ fn all_read(home: &Home) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_writes_beside_it_and_everybody_is_told_who_it_is() {
-    let all = Everybody::start().await;
-    let home = Home::new(&all.config());
-    let daemon = Daemon::start(&home);
-    until("every source's first pass", SOON, || all_read(&home));
-    all.assert_all_exact(&home);
-    let holder = format!("process {} (chatloom run)", daemon.child.id());
-    for command in ["sync", "backfill", "retry"] {
-        let refused = home.run(&[command]).await;
-        assert_eq!(refused.code, 1, "{command}: {}", refused.stderr);
-        assert_says(&refused.stderr, &["chatloom.db", &holder]);
-    }
-    let second = home.run(&["run"]).await;
-    assert_eq!(second.code, 1, "{}", second.stderr);
-    assert_says(&second.stderr, &[&holder]);
-    // Whoever only reads is welcome.
-    assert_eq!(home.run(&["status"]).await.code, 0);
-    daemon.end();
-    home.sync().await;
-    all.assert_all_exact(&home);
+    crate::faults::play("S8", async {
+        let all = Everybody::start().await;
+        let home = Home::new(&all.config());
+        let daemon = Daemon::start(&home);
+        until("every source's first pass", SOON, || all_read(&home));
+        all.assert_all_exact(&home);
+        let holder = format!("process {} (chatloom run)", daemon.child.id());
+        for command in ["sync", "backfill", "retry"] {
+            let refused = home.run(&[command]).await;
+            assert_eq!(refused.code, 1, "{command}: {}", refused.stderr);
+            assert_says(&refused.stderr, &["chatloom.db", &holder]);
+        }
+        let second = home.run(&["run"]).await;
+        assert_eq!(second.code, 1, "{}", second.stderr);
+        assert_says(&second.stderr, &[&holder]);
+        // Whoever only reads is welcome.
+        assert_eq!(home.run(&["status"]).await.code, 0);
+        daemon.end();
+        home.sync().await;
+        all.assert_all_exact(&home);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,8 +173,7 @@ fn get(address: &str, path: &str) -> String {
 
 /// Somebody clears up, or puts a backup in its place, and forgets to stop the daemon: whatever is written from then on
 /// would be lost with the old file.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_moved_away_is_missed_and_none_is_made_in_its_place() {
+pub(crate) async fn moved_away() {
     let all = Everybody::start().await;
     for replaced in [false, true] {
         let home = Home::new(&all.config().replace("api_key = ", "poll = \"1s\"\napi_key = "));

@@ -1,13 +1,17 @@
 //! The daemon: started, signalled, starved and watched from outside, as a service manager does.
 
+#[cfg(debug_assertions)]
+mod falls;
 mod lag;
-mod lifecycle;
-mod notify;
+pub(crate) mod lifecycle;
+pub(crate) mod notify;
 pub(crate) mod rig;
 mod schedule;
-mod signals;
+pub(crate) mod signals;
 #[cfg(debug_assertions)]
 mod soak;
 #[cfg(debug_assertions)]
 mod soak_network;
 mod sources;
+
+pub(crate) use rig::{Daemon, Manager, SOON, send, until};

@@ -21,25 +21,28 @@ fn assert_order(heard: &[String], wanted: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_ready_although_nobody_answers_and_says_what_it_does_until_it_ends() {
-    // Nobody listens there: readiness is about the configuration, the keys and the store.
-    let nobody = source("bots", "sitegpt", "http://127.0.0.1:9", "sitegpt-key", "poll = \"1s\"\n");
-    let home = Home::new(&nobody);
-    let manager = Manager::new(&home);
-    let daemon = Daemon::start_managed(&home, &manager, WATCHDOG, "");
-    manager.wait_for("READY=1", 1);
-    manager.wait_for("WATCHDOG=1", 2);
-    until("a status line", SOON, || manager.heard().iter().any(|line| line == "STATUS=reading bots"));
-    daemon.signal("-HUP");
-    manager.wait_for("READY=1", 2);
-    let fed = manager.count("WATCHDOG=1");
-    manager.wait_for("WATCHDOG=1", fed + 2);
-    daemon.end();
-    let heard = manager.heard();
-    let order = ["READY=1", "WATCHDOG=1", "RELOADING=1", "MONOTONIC_USEC=", "READY=1", "WATCHDOG=1", "STOPPING=1"];
-    assert_order(&heard, &order);
-    assert_eq!(heard[0], "READY=1");
-    assert_eq!(heard.last().map(String::as_str), Some("STOPPING=1"), "{heard:#?}");
-    assert_eq!(heard.iter().filter(|line| *line == "STOPPING=1").count(), 1);
+    crate::faults::play("O2", async {
+        // Nobody listens there: readiness is about the configuration, the keys and the store.
+        let nobody = source("bots", "sitegpt", "http://127.0.0.1:9", "sitegpt-key", "poll = \"1s\"\n");
+        let home = Home::new(&nobody);
+        let manager = Manager::new(&home);
+        let daemon = Daemon::start_managed(&home, &manager, WATCHDOG, "");
+        manager.wait_for("READY=1", 1);
+        manager.wait_for("WATCHDOG=1", 2);
+        until("a status line", SOON, || manager.heard().iter().any(|line| line == "STATUS=reading bots"));
+        daemon.signal("-HUP");
+        manager.wait_for("READY=1", 2);
+        let fed = manager.count("WATCHDOG=1");
+        manager.wait_for("WATCHDOG=1", fed + 2);
+        daemon.end();
+        let heard = manager.heard();
+        let order = ["READY=1", "WATCHDOG=1", "RELOADING=1", "MONOTONIC_USEC=", "READY=1", "WATCHDOG=1", "STOPPING=1"];
+        assert_order(&heard, &order);
+        assert_eq!(heard[0], "READY=1");
+        assert_eq!(heard.last().map(String::as_str), Some("STOPPING=1"), "{heard:#?}");
+        assert_eq!(heard.iter().filter(|line| *line == "STOPPING=1").count(), 1);
+    })
+    .await;
 }
 
 /// Looks at the watchdog for so long, and gives how often it was fed meanwhile.
@@ -50,8 +53,7 @@ fn fed_within(manager: &Manager, time: Duration) -> usize {
 }
 
 #[cfg(debug_assertions)]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stuck_worker_starves_the_watchdog_and_still_ends_when_told() {
+pub(crate) async fn stuck_worker() {
     let sim = BdSim::start(one_thread()).await.unwrap();
     let home = Home::new(&format!("{}poll = \"1s\"\ntimeout = \"2s\"\n", bd_source("bd", &sim)));
     let manager = Manager::new(&home);
@@ -68,8 +70,7 @@ async fn a_stuck_worker_starves_the_watchdog_and_still_ends_when_told() {
 }
 
 #[cfg(debug_assertions)]
-#[tokio::test(flavor = "multi_thread")]
-async fn known_waits_do_not_starve_the_watchdog() {
+pub(crate) async fn known_waits() {
     let sim = BdSim::start(one_thread()).await.unwrap();
     sim.world().fault("/", Fault::retry_after(429, 110));
     let home = Home::new(&format!("{}poll = \"1s\"\ntimeout = \"2s\"\n", bd_source("bd", &sim)));
@@ -95,15 +96,18 @@ async fn known_waits_do_not_starve_the_watchdog() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_manager_that_is_not_there_is_no_harm() {
-    let sim = BdSim::start(one_thread()).await.unwrap();
-    for socket in ["/nowhere/notify", "@chatloom-nobody-listens", "@", "relative"] {
-        let home = Home::new(&bd_source("bd", &sim));
-        let daemon = Daemon::start_with(&home, |command| {
-            command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "1000000");
-        });
-        until("the first pass", SOON, || home.number("SELECT count(*) FROM sync_runs WHERE status = 'ok'") == 1);
-        daemon.end();
-    }
+    crate::faults::play("O4", async {
+        let sim = BdSim::start(one_thread()).await.unwrap();
+        for socket in ["/nowhere/notify", "@chatloom-nobody-listens", "@", "relative"] {
+            let home = Home::new(&bd_source("bd", &sim));
+            let daemon = Daemon::start_with(&home, |command| {
+                command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "1000000");
+            });
+            until("the first pass", SOON, || home.number("SELECT count(*) FROM sync_runs WHERE status = 'ok'") == 1);
+            daemon.end();
+        }
+    })
+    .await;
 }
 
 fn one_thread() -> BdData {

@@ -167,6 +167,7 @@ impl Drop for Daemon {
             drop(self.child.kill());
             drop(self.child.wait());
         }
+        crate::traces::assert_keyless("the daemon's log", self.log().as_bytes());
     }
 }
 

@@ -26,26 +26,28 @@ fn at_request<D: Site>(sim: &Sim<D>, nth: u32) -> Arc<AtomicU32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_in_the_middle_of_a_page_loses_nothing_and_ends_with_0() {
-    for nth in [1, 3, 30] {
-        let all = Everybody::start().await;
-        let home = Home::new(&all.config());
-        let victim = at_request(&all.zaia, nth);
-        let daemon = Daemon::start(&home);
-        victim.store(daemon.child.id(), Ordering::SeqCst);
-        let (code, took, log) = daemon.wait();
-        assert_eq!(code, Some(0), "{log}");
-        assert!(took < Duration::from_secs(10), "{took:?}");
-        assert!(!home.folder.path().join("chatloom.db-wal").exists(), "the log is folded into the file");
-        assert_eq!(home.rows("PRAGMA integrity_check"), ["ok"]);
-        assert_eq!(home.number("SELECT count(*) FROM sync_runs WHERE status = 'running'"), 0);
-        all.zaia.world().before_request = None;
-        home.sync().await;
-        all.assert_all_exact(&home);
-    }
+    crate::faults::play("S4", async {
+        for nth in [1, 3, 30] {
+            let all = Everybody::start().await;
+            let home = Home::new(&all.config());
+            let victim = at_request(&all.zaia, nth);
+            let daemon = Daemon::start(&home);
+            victim.store(daemon.child.id(), Ordering::SeqCst);
+            let (code, took, log) = daemon.wait();
+            assert_eq!(code, Some(0), "{log}");
+            assert!(took < Duration::from_secs(10), "{took:?}");
+            assert!(!home.folder.path().join("chatloom.db-wal").exists(), "the log is folded into the file");
+            assert_eq!(home.rows("PRAGMA integrity_check"), ["ok"]);
+            assert_eq!(home.number("SELECT count(*) FROM sync_runs WHERE status = 'running'"), 0);
+            all.zaia.world().before_request = None;
+            home.sync().await;
+            all.assert_all_exact(&home);
+        }
+    })
+    .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn sigterm_and_sigint_are_heard_during_every_kind_of_wait() {
+pub(crate) async fn heard_during_every_wait() {
     let waits = [
         ("between two tries", Fault::status(500), "-TERM"),
         ("a pause that the provider wants", Fault::retry_after(429, 100), "-INT"),
@@ -65,8 +67,7 @@ async fn sigterm_and_sigint_are_heard_during_every_kind_of_wait() {
 }
 
 #[cfg(debug_assertions)]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_at_once() {
+pub(crate) async fn second_signal() {
     let all = Everybody::start().await;
     let home = Home::new(&all.config());
     let daemon = Daemon::start_faulty(&home, "stall=commit.rows");

@@ -146,6 +146,7 @@ impl Street {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_long_day() {
+    crate::faults::play("Z10", async {
     let (seconds, seed) = (setting("CHATLOOM_SOAK_SECS", 75), setting("CHATLOOM_SOAK_SEED", 1));
     let mut rng = Rng::new(seed);
     let street = Street::open().await;
@@ -246,4 +247,6 @@ async fn a_long_day() {
     assert_eq!(home.rows("PRAGMA integrity_check"), ["ok"]);
     assert_eq!(home.number("SELECT count(*) FROM sync_runs WHERE status = 'running'"), 0);
     assert_eq!(home.number("SELECT count(*) FROM dead_letters WHERE resolved_at_ms IS NULL"), 0);
+    })
+    .await;
 }

@@ -25,6 +25,10 @@ fn write_key(home: &Home, key: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_stops_its_source_until_the_key_changes() {
+    crate::faults::play("K12", refused_until_changed()).await;
+}
+
+async fn refused_until_changed() {
     let all = Everybody::start().await;
     let bd = source("bd", "brilliant_directories", &all.bd.base_url(), "x", "poll = \"1s\"\n")
         .replace("api_key = \"x\"", "api_key_file = \"bd.key\"");
@@ -67,28 +71,31 @@ async fn a_source_that_was_stopped_is_tried_again_when_somebody_asks_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_source_is_told_of_once_holds_up_nobody_and_recovers_alone() {
-    let all = Everybody::start().await;
-    let often = "poll = \"1s\"\n";
-    let home = Home::new(&format!("{}{often}{}{often}", bd_source("bd", &all.bd), zaia_source("zaia", &all.zaia)));
-    // Not tried again within a pass, so that passes fail quickly.
-    all.zaia.world().faults("/api/v1/chats", 3, &Fault::status(400));
-    let daemon = Daemon::start(&home);
-    daemon.wait_for("the source fails");
-    daemon.wait_for("the source has recovered");
-    let failed = passes(&home, "zaia", "failed");
-    assert!(failed >= 2, "it was tried again: {failed}");
-    assert!(
-        passes(&home, "bd", "ok") > failed,
-        "the other kept its rhythm: {:?}",
-        home.rows("SELECT source_id, status, started_at FROM sync_runs")
-    );
-    assert_eq!(passes(&home, "bd", "failed"), 0);
-    all.assert_exact(&home, "zaia");
-    let log = daemon.end();
-    assert_eq!(log.matches("the source fails").count(), 1, "{log}");
-    assert_eq!(log.matches("the source has recovered").count(), 1, "{log}");
-    assert!(log.contains("source=zaia") && log.contains("run="), "{log}");
-    assert_eq!(log.matches("a stream could not be read").count(), 1, "one line, not one a try: {log}");
+    crate::faults::play("O5", async {
+        let all = Everybody::start().await;
+        let often = "poll = \"1s\"\n";
+        let home = Home::new(&format!("{}{often}{}{often}", bd_source("bd", &all.bd), zaia_source("zaia", &all.zaia)));
+        // Not tried again within a pass, so that passes fail quickly.
+        all.zaia.world().faults("/api/v1/chats", 3, &Fault::status(400));
+        let daemon = Daemon::start(&home);
+        daemon.wait_for("the source fails");
+        daemon.wait_for("the source has recovered");
+        let failed = passes(&home, "zaia", "failed");
+        assert!(failed >= 2, "it was tried again: {failed}");
+        assert!(
+            passes(&home, "bd", "ok") > failed,
+            "the other kept its rhythm: {:?}",
+            home.rows("SELECT source_id, status, started_at FROM sync_runs")
+        );
+        assert_eq!(passes(&home, "bd", "failed"), 0);
+        all.assert_exact(&home, "zaia");
+        let log = daemon.end();
+        assert_eq!(log.matches("the source fails").count(), 1, "{log}");
+        assert_eq!(log.matches("the source has recovered").count(), 1, "{log}");
+        assert!(log.contains("source=zaia") && log.contains("run="), "{log}");
+        assert_eq!(log.matches("a stream could not be read").count(), 1, "one line, not one a try: {log}");
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

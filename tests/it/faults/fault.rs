@@ -91,6 +91,8 @@ pub(crate) enum Fault {
     WrongLength(i64),
     /// Chunks without end.
     EndlessBody,
+    /// So many bytes in chunks, then nothing more.
+    StallAfter(usize),
     /// Header lines without end.
     EndlessHeaders,
     /// Never answers.
@@ -198,6 +200,7 @@ impl Fault {
             Self::HugeLength => "huge length",
             Self::WrongLength(_) => "wrong length",
             Self::EndlessBody => "endless body",
+            Self::StallAfter(_) => "stalls after much",
             Self::EndlessHeaders => "endless headers",
             Self::Hang => "hangs",
             Self::StallInBody => "stalls in the body",
@@ -300,6 +303,14 @@ impl Fault {
                     client.write_all(&chunk).await?;
                 }
             }
+            Self::StallAfter(bytes) => {
+                client.write_all(&answer.head("transfer-encoding: chunked\r\n")).await?;
+                let piece = chunk(&vec![b' '; 1 << 16]);
+                for _ in 0..bytes.div_ceil(1 << 16) {
+                    client.write_all(&piece).await?;
+                }
+                return wait_for_the_end(client).await;
+            }
             Self::EndlessHeaders => {
                 client.write_all(b"HTTP/1.1 200 OK\r\n").await?;
                 for n in 0_u64.. {
@@ -348,11 +359,19 @@ impl Fault {
     }
 }
 
-/// Zeros, packed a piece at a time.
+/// So many zeros, packed: a packed MiB over and over, which a reader unpacks as one stream. The checksum is none, so it
+/// ends badly for whoever unpacks it to its end.
 fn zeros(size: u64) -> Vec<u8> {
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    io::copy(&mut io::Read::take(io::repeat(b'0'), size), &mut packer).unwrap();
-    packer.finish().unwrap()
+    const PIECE: usize = 1 << 20;
+    let mut packer = flate2::Compress::new(flate2::Compression::best(), false);
+    let mut piece = Vec::with_capacity(PIECE);
+    packer.compress_vec(&vec![b'0'; PIECE], &mut piece, flate2::FlushCompress::Full).unwrap();
+    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
+    for _ in 0..size.div_ceil(PIECE as u64) {
+        bytes.extend_from_slice(&piece);
+    }
+    bytes.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    bytes
 }
 
 fn chunk(bytes: &[u8]) -> Vec<u8> {
@@ -365,7 +384,11 @@ fn chunk(bytes: &[u8]) -> Vec<u8> {
 async fn drip(client: &mut TcpStream, bytes: &[u8], every: Duration) -> io::Result<()> {
     for byte in bytes {
         client.write_all(&[*byte]).await?;
-        tokio::time::sleep(every).await;
+        if every.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(every).await;
+        }
     }
     Ok(())
 }

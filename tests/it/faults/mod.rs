@@ -7,10 +7,23 @@
 #![allow(dead_code, reason = "the rig is complete before the rows that use it")]
 
 mod chaos;
+mod content;
+mod damage;
+mod disk;
 mod fault;
+mod json;
+mod keys;
+mod mutations;
+mod operations;
+mod paging;
 mod proxy;
+mod scale;
+mod size;
+mod size_rows;
 mod stage;
 mod status;
+mod status_refusals;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -41,7 +54,17 @@ impl Row {
 }
 
 /// Title and rows of every section.
-const SECTIONS: &[(&str, &[Row])] = &[("Statuses and pacing", status::ROWS)];
+const SECTIONS: &[(&str, &[Row])] = &[
+    ("Statuses and pacing", status::ROWS),
+    ("Transport", transport::ROWS),
+    ("Size and resources", size::ROWS),
+    ("JSON and encoding", json::ROWS),
+    ("Paging and cursors", paging::ROWS),
+    ("Crashes, disk and file", disk::ROWS),
+    ("Keys", keys::ROWS),
+    ("Content", content::ROWS),
+    ("Operations", operations::ROWS),
+];
 
 /// What became of a row, and in which test.
 struct Outcome {

@@ -72,7 +72,12 @@ impl Script {
 impl Proxy {
     /// Starts in front of a server.
     pub(crate) async fn before(upstream: SocketAddr) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        Self::at((Ipv4Addr::LOCALHOST, 0).into(), upstream).await
+    }
+
+    /// The same at an address of the caller's choice.
+    pub(crate) async fn at(addr: SocketAddr, upstream: SocketAddr) -> Self {
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let script: Arc<Mutex<Script>> = Arc::default();
         let told = Arc::clone(&script);

@@ -50,14 +50,14 @@ impl Scene {
 }
 
 /// A listener in this process, its clock in the hands of the test.
-pub(super) struct Listener {
-    pub(super) served: Served,
+pub(crate) struct Listener {
+    pub(crate) served: Served,
     pub(super) cancel: CancellationToken,
     pub(super) now: Arc<AtomicI64>,
 }
 
 impl Listener {
-    pub(super) async fn over(config: &Config, token: Option<&str>) -> Self {
+    pub(crate) async fn over(config: &Config, token: Option<&str>) -> Self {
         let now = Arc::new(AtomicI64::new(now_ms()));
         let clock = {
             let now = Arc::clone(&now);
@@ -70,15 +70,15 @@ impl Listener {
         Self { served, cancel, now }
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await
     }
 
-    pub(super) async fn ask(&self, request: &str) -> Answer {
+    pub(crate) async fn ask(&self, request: &str) -> Answer {
         ask(self.served.address, request).await
     }
 
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         self.cancel.cancel();
         self.served.ended().await;
     }
@@ -87,7 +87,7 @@ impl Listener {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    head: String,
+    pub(crate) head: String,
     body: String,
 }
 

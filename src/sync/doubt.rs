@@ -1,0 +1,82 @@
+//! Ends that may be none: an answer without rows, a place behind the last row.
+
+use std::sync::atomic::Ordering;
+
+use super::cursor::FeedCursor;
+use super::error::PassError;
+use super::runner::Runner;
+use super::walk::{Broken, Walk};
+use crate::provider::{Ask, Feed, Page, Shape};
+
+/// An answer without rows is put to the proof at most hourly.
+const PROBE_EVERY_MS: i64 = 3_600_000;
+
+/// What an unfiltered question showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// There are rows that the walk should have met.
+    Broken(Broken),
+    /// The walk stands behind the list's last row: a row once gave a wrong id, or the last rows were removed. Reading
+    /// goes on behind the greatest id that is stored and that the list still reaches.
+    Beyond { after: Option<i64> },
+}
+
+impl Runner {
+    /// Puts an end that was told by an empty answer to the proof: an unknown column or a broken filter answers
+    /// with no rows too. At most hourly, and once a pass; but whenever the provider contradicts itself.
+    pub(super) async fn doubt(
+        &self,
+        feed: &Feed,
+        walk: &Walk,
+        cursor: &mut FeedCursor,
+        began_at: Option<i64>,
+    ) -> Result<Option<Doubt>, PassError> {
+        let contradicted = match walk {
+            Walk::Keyset(keyset) => keyset.is_contradicted(),
+            Walk::Changes(changes) => changes.is_contradicted(),
+            _ => false,
+        };
+        let floor = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
+        let (ask, limit_key) = match walk {
+            Walk::Keyset(keyset) if keyset.ended_on_nothing && (contradicted || walk.newest() == began_at) => {
+                (Ask::Newest { limit: feed.page_size.min(25) }, walk.newest().map(|after| after.saturating_add(1)))
+            }
+            Walk::Changes(changes) if changes.ended_on_nothing => {
+                let limit_key = if contradicted { walk.newest().map(|newest| newest.saturating_add(1)) } else { floor };
+                (Ask::Newest { limit: feed.page_size.min(25) }, limit_key)
+            }
+            Walk::Windows(windows) if windows.ended_on_nothing => {
+                (Ask::Number { number: 1, limit: feed.page_size }, floor)
+            }
+            _ => return Ok(None),
+        };
+        let due = cursor.probed_at.is_none_or(|at| self.started_ms.saturating_sub(at) >= PROBE_EVERY_MS);
+        if !contradicted && (!due || self.probed.swap(true, Ordering::Relaxed)) {
+            return Ok(None);
+        }
+        // Said of this stream alone: the others have their turn in the passes that follow.
+        cursor.probed_at = Some(self.started_ms);
+        let page = self.source.provider.page(&feed.key, &ask).await?;
+        let keys = || page.records.iter().filter_map(|record| record.key);
+        if keys().any(|key| limit_key.is_some_and(|limit| key >= limit)) {
+            return Ok(Some(Doubt::Broken(Broken::Filter)));
+        }
+        let beyond = last_row(&page).filter(|last| walk.newest().is_some_and(|newest| newest > *last));
+        match (feed.shape, beyond) {
+            (Shape::Ids, Some(last)) => {
+                let stream = self.source.provider.record_stream(feed.key.stream);
+                let after = self.store.greatest_id(self.source_id, stream, last).await?;
+                Ok(Some(Doubt::Beyond { after }))
+            }
+            // The page that led so far was read twice.
+            (Shape::Changes, Some(_)) if contradicted => Ok(Some(Doubt::Broken(Broken::Order))),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The key of the list's last row, from a page that begins with it.
+fn last_row(page: &Page) -> Option<i64> {
+    let keys: Vec<i64> = page.records.iter().filter_map(|record| record.key).collect();
+    keys.is_sorted_by(|a, b| a >= b).then(|| keys.first().copied()).flatten()
+}

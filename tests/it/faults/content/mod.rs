@@ -1,0 +1,55 @@
+//! I: content stays content, wherever it is stored, shown or served.
+
+mod listener;
+mod shown;
+mod stored;
+mod terminal;
+
+use super::Row;
+
+pub(super) const ROWS: &[Row] = &[
+    Row::played(
+        "I1",
+        "SQL in ids, texts, names and titles; in the name of a source",
+        "stored byte for byte, the schema as it was; a source's name of other characters than `[a-z0-9_-]` is refused with \
+         status 2",
+    ),
+    Row::left_out(
+        "I2",
+        "full-text queries such as `who's`, `\"`, `NEAR(`, `col:x`, 200 KB",
+        "there is no search command yet; its tests come with it",
+    ),
+    Row::left_out(
+        "I3",
+        "HTML and scripts in texts and links, on a web page",
+        "no page shows content yet: the listener serves health and metrics, under a policy that loads nothing (I10)",
+    ),
+    Row::played(
+        "I4",
+        "ANSI, OSC 0, 8 and 52, C1 bytes, CR, backspace, in results and logs, on a terminal",
+        "shown as replacement characters, in logs written out; JSON keeps every value, escaped",
+    ),
+    Row::played(
+        "I5",
+        "bidirectional overrides, zero-width characters, 10,000 combining marks",
+        "neutralised where they are shown, kept as they are in the store",
+    ),
+    Row::left_out("I6", "cells that begin with `=`, `+`, `-`, `@` in CSV", "there is no export command yet"),
+    Row::played(
+        "I7",
+        "line breaks in ids and reasons that reach logs, the service manager's status, HTTP headers",
+        "one line stays one line; a key with a line break is refused",
+    ),
+    Row::played(
+        "I8",
+        "attachments named `../../x`, with a drive, NUL, 5,000 characters, at private and file: addresses",
+        "rows of `attachments` and nothing else: no file is made, nothing is fetched; other addresses than http(s) are not taken",
+    ),
+    Row::left_out("I9", "`LIKE` or regular expressions from a user", "no command takes a pattern"),
+    Row::played(
+        "I10",
+        "a web page elsewhere, and other statements, at the local listener",
+        "Host and Origin are checked, nothing is shared across origins; stores are read through connections that cannot \
+         write, attach or load",
+    ),
+];
