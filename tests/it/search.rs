@@ -238,7 +238,7 @@ async fn an_index_out_of_step_is_noticed_and_built_anew() {
            SELECT id, replace(body_text, 'recebi', 'perdi') FROM search_texts WHERE body_text LIKE '%recebi%'",
         "INSERT INTO message_search (rowid, body_text) VALUES (1000000, 'ghost')",
         // Written without the index.
-        "UPDATE messages SET body_text = 'swapped words' WHERE id = 1",
+        "UPDATE search_forms SET form = 'swapped words'",
         "UPDATE search_state SET rules = 0",
         "DELETE FROM message_search_data WHERE id > 10",
     ] {
