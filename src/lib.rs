@@ -7,7 +7,7 @@
 //!   -> normalise (pure) -> batch -> store.commit (rows + rejects + cursor + counters: ONE transaction)
 //! ```
 //!
-//! Imports point down only: `cli -> app -> {sync, web} -> {provider, store} -> {http, normalise} -> model`, with
+//! Imports point down only: `cli -> app -> {sync, web, search} -> {provider, store} -> {http, normalise} -> model`, with
 //! `telemetry` below all that tell something.
 //! A test (`tests/it/imports.rs`) keeps it so.
 
@@ -20,6 +20,7 @@ pub mod http;
 pub mod model;
 pub mod normalise;
 pub mod provider;
+pub mod search;
 pub mod sim;
 pub mod store;
 pub mod sync;

@@ -31,3 +31,16 @@ pub async fn forget(store_path: &Path, asked: Forget) -> Result<Forgot, StoreErr
     writer.close().await;
     outcome
 }
+
+/// Builds the full-text index anew; how many messages it has then. Nobody else may be writing.
+///
+/// # Errors
+/// The store is not there, is being written by another process, or SQLite failed.
+pub async fn rebuild_search(store_path: &Path, clock: &Clock) -> Result<u64, StoreError> {
+    // Opening for writing would make a file.
+    drop(open_reader(store_path)?);
+    let (store, writer) = Store::open(store_path, "chatloom search rebuild", clock())?;
+    let outcome = store.rebuild_search().await;
+    writer.close().await;
+    outcome
+}

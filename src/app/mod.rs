@@ -12,7 +12,7 @@ mod watch;
 mod wiped_tests;
 
 pub use build::{BuildError, build_sources, clock};
-pub use keep::{forget, maintain};
+pub use keep::{forget, maintain, rebuild_search};
 pub use range::{Range, RangeError};
 pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};

@@ -20,10 +20,12 @@ const SOURCES_AT_ONCE: usize = 8;
 
 /// What is to be read.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SyncOptions {
+pub struct SyncOptions<'c> {
     pub full: bool,
     pub backfill: bool,
     pub range: Range,
+    /// The zone in which the views count hours; `None` leaves it as it is.
+    pub reporting: Option<&'c str>,
 }
 
 /// The document of `sync --json`.
@@ -48,12 +50,15 @@ pub async fn sync(
     store_path: &Path,
     who: &str,
     configured: &[&SourceConfig],
-    options: SyncOptions,
+    options: SyncOptions<'_>,
     clock: Clock,
     cancel: CancellationToken,
     watch: impl FnOnce(Vec<Arc<Progress>>),
 ) -> Result<SyncReport, StoreError> {
     let (store, writer) = Store::open(store_path, who, clock())?;
+    if let Some(timezone) = options.reporting {
+        store.report_in(timezone).await?;
+    }
     let mut facts = HashMap::new();
     for source in configured {
         let row = store.source(&source.name, source.kind(), source.base_url.as_str(), None).await;

@@ -10,7 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::build::build_sources;
 use crate::config::SourceConfig;
 use crate::provider::Counted;
-use crate::store::{Gap, StoreError, changed_texts, integrity, kept, known_gaps, open_reader, source_names};
+use crate::store::{
+    Gap, StoreError, changed_texts, integrity, kept, known_gaps, open_reader, search_problem, source_names,
+};
 
 /// The document of `verify --json`.
 #[derive(Debug, Serialize)]
@@ -19,6 +21,8 @@ pub struct VerifyReport {
     pub ok: bool,
     /// `ok`, or what is wrong with the file.
     pub integrity: String,
+    /// `ok`, or why the full-text index cannot be trusted. It is made of the messages, and can be made again.
+    pub search: String,
     pub sources: Vec<SourceGaps>,
 }
 
@@ -51,7 +55,8 @@ pub async fn verify(
         }
         opened => opened?,
     };
-    let mut problems = integrity(&store);
+    let (mut problems, index) = integrity(&store);
+    let index = index.or_else(|| if problems.is_empty() { search_problem(&store) } else { None });
     if problems.is_empty() {
         problems = changed_texts(&store).unwrap_or_else(|error| vec![error.to_string()]);
     }
@@ -90,13 +95,15 @@ pub async fn verify(
         Err(error) if problems.is_empty() => return Err(error),
         Err(_) => Vec::new(),
     };
-    let ok = problems.is_empty() && sources.iter().all(|source| source.gaps.is_empty() && source.error.is_none());
+    let ok = problems.is_empty()
+        && index.is_none()
+        && sources.iter().all(|source| source.gaps.is_empty() && source.error.is_none());
     let integrity = if problems.is_empty() { "ok".to_owned() } else { problems.join("; ") };
-    Ok(VerifyReport { ok, integrity, sources })
+    Ok(VerifyReport { ok, integrity, search: index.unwrap_or_else(|| "ok".to_owned()), sources })
 }
 
 fn damaged(integrity: String) -> VerifyReport {
-    VerifyReport { ok: false, integrity, sources: Vec::new() }
+    VerifyReport { ok: false, integrity, search: "ok".to_owned(), sources: Vec::new() }
 }
 
 fn never_read() -> Vec<Gap> {

@@ -7,6 +7,7 @@ mod backfill;
 mod backup;
 mod check;
 mod demo;
+mod explain;
 mod forget;
 mod init;
 mod logging;
@@ -17,9 +18,11 @@ mod progress;
 mod rename;
 mod retry;
 mod run;
+mod search;
 mod serve;
 mod show;
 mod signals;
+mod stats;
 mod status;
 mod sync;
 mod table;
@@ -77,8 +80,14 @@ enum Command {
     Serve,
     /// Show the state of every source and stream
     Status(status::Args),
+    /// Search all messages for words; `search rebuild` builds the index anew
+    Search(search::Args),
     /// Print one conversation
     Show(show::Args),
+    /// Print the support metrics as tables
+    Stats(stats::Args),
+    /// Show which messages make a number
+    Explain(explain::Args),
     /// Sync simulated providers into a file and show what it holds; needs no account
     Demo(demo::Args),
 }
@@ -197,8 +206,20 @@ async fn dispatch(args: Args) -> Exit {
             Ok(config) => status::run(&status, &config),
             Err(exit) => exit,
         },
+        Command::Search(search) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => search::run(&search, &config).await,
+            Err(exit) => exit,
+        },
         Command::Show(show) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => show::run(&show, &config),
+            Err(exit) => exit,
+        },
+        Command::Stats(stats) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => stats::run(&stats, &config),
+            Err(exit) => exit,
+        },
+        Command::Explain(explain) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => explain::run(&explain, &config),
             Err(exit) => exit,
         },
     }

@@ -273,7 +273,7 @@ mod tests {
             ..never(&configured("bots", true))
         };
         let expected = "\
-chatloom.db: 2.7 MB, schema 2
+chatloom.db: 2.7 MB, schema 3
 
 SOURCE     STATE    LAST SUCCESS (UTC)             CONVERSATIONS  MESSAGES  INCOMPLETE  DEAD LETTERS
 directory  ok       2026-03-01 09:00:00, 12 s ago             10      1055           0             0

@@ -36,11 +36,12 @@ pub(super) async fn read_and_report(
     config: &Config,
     sources: &[&SourceConfig],
     who: &str,
-    options: SyncOptions,
+    options: SyncOptions<'_>,
     json: bool,
 ) -> Exit {
     logging::start();
     let signals = Signals::listen();
+    let options = SyncOptions { reporting: Some(&config.reporting.timezone), ..options };
     let display = progress::Display::default();
     let watch = |sources| display.watch(sources);
     let outcome = sync(&config.store_path, who, sources, options, clock(), signals.cancel.clone(), watch).await;

@@ -72,6 +72,12 @@ fn told(report: &VerifyReport) -> Vec<String> {
             lines
         }
     };
+    if report.search != "ok" {
+        lines.push(
+            "The full-text index is not in step with the messages; `chatloom search rebuild` makes it anew:".to_owned(),
+        );
+        lines.extend(hang(&tame_line(&report.search), "  ", WIDTH));
+    }
     for source in &report.sources {
         lines.push(String::new());
         lines.extend(one(source));
@@ -146,6 +152,7 @@ mod tests {
         let report = VerifyReport {
             ok: false,
             integrity: "ok".to_owned(),
+            search: "ok".to_owned(),
             sources: vec![
                 SourceGaps { name: "agents".to_owned(), gaps: Vec::new(), error: None },
                 SourceGaps {
@@ -179,7 +186,12 @@ count  the provider counts otherwise: `chatloom sync` brings what is new, `sync 
 
     #[test]
     fn a_damaged_file_is_described() {
-        let report = VerifyReport { ok: false, integrity: "Page 4 is never used".to_owned(), sources: Vec::new() };
+        let report = VerifyReport {
+            ok: false,
+            integrity: "Page 4 is never used".to_owned(),
+            search: "ok".to_owned(),
+            sources: Vec::new(),
+        };
         let told = told(&report).join("\n");
         assert!(told.starts_with("The file is damaged:\n  Page 4 is never used\n"), "{told}");
     }

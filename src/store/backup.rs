@@ -241,7 +241,7 @@ fn look_at(part: &Path, schema: i64) -> Result<(), String> {
             schema::APPLICATION_ID
         ));
     }
-    match verify::integrity(&copy).as_slice() {
+    match verify::integrity(&copy).0.as_slice() {
         [] => Ok(()),
         problems => Err(format!("the copy is not sound, and so perhaps the store: {}", problems.join("; "))),
     }

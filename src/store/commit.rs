@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::batch::{Batch, Counts, Record, SweepPoint};
 use super::failpoint::failpoint;
+use super::fulltext::Texts;
 use super::message::Roles;
 use super::shroud::Shroud;
-use super::{Committed, StoreError};
+use super::{Committed, StoreError, people, stats};
 use crate::model::{Row, StreamKey};
 
 /// One batch being applied. Caches live as long as the transaction.
@@ -31,6 +32,8 @@ pub(super) struct Tx<'c> {
     pub(super) newest: HashMap<i64, i64>,
     /// What was erased and must not come back.
     pub(super) shroud: Shroud,
+    /// Messages whose text changed: the index follows at the end.
+    pub(super) texts: Texts,
 }
 
 impl Tx<'_> {
@@ -92,6 +95,7 @@ pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, Store
         again: false,
         newest: HashMap::new(),
         shroud: Shroud::load(conn, batch.source_id).map_err(StoreError::sql(doing))?,
+        texts: Texts::default(),
     };
     tx.apply(batch).map_err(StoreError::sql(doing))?;
     Ok(Committed { counts: tx.counts })
@@ -143,6 +147,7 @@ impl Tx<'_> {
             self.channel_missed(channel)?;
         }
         self.settle_last_messages()?;
+        self.texts.settle(self.conn)?;
         if let Some(SweepPoint::Begin(stream)) = batch.sweep {
             self.begin_sweep(stream)?;
         }
@@ -197,6 +202,13 @@ impl Tx<'_> {
         }
         self.run_progress(batch)?;
         if self.rev != before {
+            stats::refresh(self.conn, before)?;
+            let mut rev = self.rev;
+            people::refresh(self.conn, before, || {
+                rev += 1;
+                rev
+            })?;
+            self.rev = rev;
             self.conn.prepare_cached("UPDATE change_counter SET rev = ?1 WHERE id = 1")?.execute(params![self.rev])?;
         }
         Ok(())

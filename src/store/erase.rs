@@ -3,6 +3,7 @@
 use ring::hmac;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::fulltext::Texts;
 use super::{altered, raw, shroud};
 use crate::model::{Attachment, Citation, MessageRow};
 
@@ -18,16 +19,25 @@ pub(super) enum Why<'k> {
 /// Erases messages by row id, inside a transaction of the caller's, with the change counter as the database has it.
 pub(super) fn messages(conn: &Connection, ids: &[i64], why: Why<'_>, now_ms: i64) -> rusqlite::Result<()> {
     let mut rev: i64 = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
+    let mut texts = Texts::default();
     for id in ids {
         rev += 1;
-        message(conn, *id, why, now_ms, rev)?;
+        message(conn, *id, why, now_ms, rev, &mut texts)?;
     }
     conn.execute("UPDATE change_counter SET rev = ?1 WHERE id = 1", [rev])?;
+    texts.settle(conn)?;
     Ok(())
 }
 
-/// Erases one message; `rev` is its new revision number.
-pub(super) fn message(conn: &Connection, id: i64, why: Why<'_>, now_ms: i64, rev: i64) -> rusqlite::Result<()> {
+/// Erases one message; `rev` is its new revision number, and `texts` learns what goes: the caller settles them.
+pub(super) fn message(
+    conn: &Connection,
+    id: i64,
+    why: Why<'_>,
+    now_ms: i64,
+    rev: i64,
+    texts: &mut Texts,
+) -> rusqlite::Result<()> {
     conn.prepare_cached("DELETE FROM message_revisions WHERE message_id = ?1")?.execute([id])?;
     conn.prepare_cached("UPDATE citations SET url = NULL, title = NULL WHERE message_id = ?1")?.execute([id])?;
     conn.prepare_cached("UPDATE attachments SET url = NULL, name = NULL WHERE message_id = ?1")?.execute([id])?;
@@ -40,7 +50,7 @@ pub(super) fn message(conn: &Connection, id: i64, why: Why<'_>, now_ms: i64, rev
             }
         }
     }
-    derived(conn, id)?;
+    derived(conn, id, texts)?;
     let Some(blank) = blank_of(conn, id)? else { return Ok(()) };
     conn.prepare_cached(
         "UPDATE messages SET body_text = '', body_html = NULL, content_hash = ?2, rev = ?3,
@@ -50,10 +60,16 @@ pub(super) fn message(conn: &Connection, id: i64, why: Why<'_>, now_ms: i64, rev
     Ok(())
 }
 
-/// What is computed from the text of a message and stored elsewhere: a full-text index, statistics of words. There is
-/// none yet; whoever adds one takes the message out of it here, while its text still stands in `messages`.
-#[expect(clippy::unnecessary_wraps, reason = "the first thing that is derived will be able to fail")]
-fn derived(_conn: &Connection, _message: i64) -> rusqlite::Result<()> {
+/// What is computed from the text of a message and stored elsewhere: the full-text index, which follows when `texts` are
+/// settled. Whoever adds more takes the message out of it here, while its text still stands in `messages`.
+fn derived(conn: &Connection, message: i64, texts: &mut Texts) -> rusqlite::Result<()> {
+    let before: Option<String> = conn
+        .prepare_cached("SELECT body_text FROM messages WHERE id = ?1")?
+        .query_row([message], |row| row.get(0))
+        .optional()?;
+    if let Some(before) = before {
+        texts.erased(message, &before);
+    }
     Ok(())
 }
 

@@ -35,6 +35,9 @@ pub enum StoreError {
     /// Another process writes to it.
     #[error("{path} is being written by {holder}; wait for it to end, or stop it")]
     Locked { path: PathBuf, holder: String },
+    /// The full-text index is damaged; the messages are not.
+    #[error("the full-text index is damaged ({cause}); `chatloom search rebuild` makes it anew from the messages")]
+    SearchIndex { cause: String },
     /// The disk is full.
     #[error(
         "the disk that holds the store is full ({doing}); nothing half-written was kept: free some space and run again"

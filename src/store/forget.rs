@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::failpoint::failpoint;
 use super::person::{self, Marks, Person, Who};
 use super::theirs::{Theirs, ids, letters};
-use super::{Store, StoreError, erase, shroud, wal};
+use super::{Store, StoreError, erase, fulltext, shroud, wal};
 
 /// How long the last step waits for readers: as long as they read an old state, its bytes stay in the log.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ impl Store {
     pub async fn forget(&self, asked: Forget) -> Result<Forgot, StoreError> {
         let mut done = self.on_writer("erasing a person", move |conn| erase_person(conn, &asked)).await?;
         if done.1 {
-            self.on_writer("rewriting the file without what was erased", |conn| rewrite(conn)).await?;
+            self.on_writer("rewriting the file without what was erased", rewrite).await?;
             done.0.scrubbed =
                 self.on_writer("emptying the log of what was erased", |conn| wal::truncate(conn, PATIENCE)).await?;
         }
@@ -98,7 +98,9 @@ fn erase_person(conn: &mut Connection, asked: &Forget) -> rusqlite::Result<(Forg
 }
 
 /// Writes the whole file anew: what was deleted long ago may still stand in free pages and in free parts of pages.
-fn rewrite(conn: &Connection) -> rusqlite::Result<()> {
+fn rewrite(conn: &mut Connection) -> rusqlite::Result<()> {
+    // Words of theirs stand in parts of the index that were written before.
+    fulltext::rebuild(conn)?;
     // The new file may be as large as the old one: not in memory.
     conn.execute_batch("PRAGMA temp_store = FILE")?;
     let outcome = conn.execute_batch("VACUUM");

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::failpoint::failpoint;
-use super::{Store, StoreError, erase, wal};
+use super::{Store, StoreError, erase, fulltext, wal};
 
 /// Rows looked at in one slice.
 const ROWS: i64 = 2_000;
@@ -83,6 +83,11 @@ impl Store {
                 done.raw_dropped += slice.rows;
             }
         }
+        // Words of erased messages, in parts of the index that were written before.
+        while self
+            .on_writer("taking old words out of the full-text index", |conn| erased(conn, fulltext::merge_slice))
+            .await?
+        {}
         if let Some(before_ms) = asked.raw_before_ms {
             let mut after = 0;
             loop {

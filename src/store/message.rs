@@ -188,6 +188,7 @@ impl Tx<'_> {
                 blank.then_some(self.now_ms)
             ])?;
         self.parts(id, row)?;
+        self.texts.made(id);
         self.made = Some(id);
         self.counts.messages.inserted += 1;
         Ok(())
@@ -214,6 +215,13 @@ impl Tx<'_> {
                      SELECT ?1, coalesce(max(revision), 0) + 1, ?2, ?3, ?4 FROM message_revisions WHERE message_id = ?1",
                 )?
                 .execute(params![before.id, before.body_text, before.body_html, self.now_ms])?;
+        }
+        if before.body_text != row.body_text {
+            if blank {
+                self.texts.erased(before.id, &before.body_text);
+            } else {
+                self.texts.changed(before.id, &before.body_text);
+            }
         }
         let edited_at = edited.then(|| self.credible(row.version).unwrap_or(self.now_ms));
         let rev = self.next_rev();

@@ -57,6 +57,9 @@ impl Tx<'_> {
             version: self.credible(row.version).or(self.credible(stored.version)),
             content_hash: hash,
         };
+        if wanted.body_text != stored.body_text {
+            self.texts.changed(id, &stored.body_text);
+        }
         let same_parts = altered::citations(self.conn, id)? == row.citations
             && altered::attachments(self.conn, id)? == row.attachments;
         if wanted == stored && same_parts {

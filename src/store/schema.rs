@@ -8,7 +8,7 @@ use super::failpoint::failpoint;
 use super::{StoreError, backup};
 
 /// The schema this program writes and reads: `PRAGMA user_version`.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Marks a file as ours: `PRAGMA application_id`, the letters CLOM.
 pub(super) const APPLICATION_ID: i64 = 0x434C_4F4D;
@@ -17,6 +17,14 @@ pub(super) const APPLICATION_ID: i64 = 0x434C_4F4D;
 const MIGRATIONS: &[(i64, &[&str])] = &[
     (1, &[include_str!("../../migrations/0001_tables.sql"), include_str!("../../migrations/0001_views.sql")]),
     (2, &[include_str!("../../migrations/0002_keeping.sql")]),
+    (
+        3,
+        &[
+            include_str!("../../migrations/0003_metrics.sql"),
+            include_str!("../../migrations/0003_people.sql"),
+            include_str!("../../migrations/0003_search.sql"),
+        ],
+    ),
 ];
 
 /// Refuses a file that is not ours or newer than this program, before anything is written to it.

@@ -244,7 +244,7 @@ impl Tx<'_> {
         let key = read_key(self.conn)?;
         for id in theirs {
             let rev = self.next_rev();
-            erase::message(self.conn, id, erase::Why::Forgotten(&key), self.now_ms, rev)?;
+            erase::message(self.conn, id, erase::Why::Forgotten(&key), self.now_ms, rev, &mut self.texts)?;
         }
         Ok(())
     }

@@ -26,8 +26,9 @@ pub struct Gap {
 }
 
 /// What the file itself suffers from; nothing for a sound one. A damaged file is described as far as SQLite gets.
+/// Apart from that, what the full-text index suffers from, which is only derived.
 #[must_use]
-pub fn integrity(connection: &Connection) -> Vec<String> {
+pub fn integrity(connection: &Connection) -> (Vec<String>, Option<String>) {
     let check = || -> rusqlite::Result<Vec<String>> {
         let mut problems: Vec<String> = connection
             .prepare(&format!("PRAGMA integrity_check({PROBLEMS})"))?
@@ -49,7 +50,10 @@ pub fn integrity(connection: &Connection) -> Vec<String> {
         }));
         Ok(problems)
     };
-    check().unwrap_or_else(|error| vec![error.to_string()])
+    let all = check().unwrap_or_else(|error| vec![error.to_string()]);
+    let (index, file): (Vec<String>, Vec<String>) =
+        all.into_iter().partition(|problem| problem.contains("message_search"));
+    (file, (!index.is_empty()).then(|| index.join("; ")))
 }
 
 /// Messages and raw records that do not say what they said when they were stored. Reads everything there is, so it is

@@ -14,7 +14,7 @@ use super::failpoint::failpoint;
 use super::place::Place;
 use super::run;
 use super::wal::{self, WalCap};
-use super::{StoreError, StoreLock, commit, disk, open, patience};
+use super::{StoreError, StoreLock, commit, disk, fulltext, open, patience};
 use crate::telemetry::events;
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
@@ -102,6 +102,7 @@ impl Store {
         let mut connection = open::open_writer(path, now_ms)?;
         let place = Place::of(path, &connection)?;
         run::close_abandoned(&connection, now_ms).map_err(StoreError::sql("closing runs of an earlier process"))?;
+        fulltext::catch_up(&mut connection).map_err(StoreError::sql("building the full-text index"))?;
         let (orders, mut inbox) = mpsc::channel(WAITING_BATCHES);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())

@@ -214,6 +214,20 @@ pub fn commit_failed() {
     METERS.commits_failed.inc();
 }
 
+/// The full-text index failed; messages are stored without it.
+pub fn search_index_behind(error: &dyn std::fmt::Display) {
+    tracing::warn!(
+        event = "search_index_behind",
+        %error,
+        "the full-text index is damaged and was left behind; `chatloom search rebuild` makes it anew"
+    );
+}
+
+/// The full-text index was built from what is stored.
+pub fn search_index_built(messages: u64) {
+    tracing::info!(event = "search_index_built", messages, "the full-text index was built");
+}
+
 /// A pass ended. Idle ones are no news: they are told at `debug`.
 pub fn pass_ended(subject: &Subject, end: &PassEnd<'_>) {
     METERS.passes.get_or_create(&subject.labels_and([("mode", end.mode), ("status", end.status)])).inc();

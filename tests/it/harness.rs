@@ -126,24 +126,7 @@ impl Home {
 
     /// The rows of a statement, each value as text (NULL as `-`), joined with `|`.
     pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
-        let connection = self.open();
-        let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-        let width = statement.column_count();
-        let text = |value: rusqlite::types::Value| match value {
-            rusqlite::types::Value::Null => "-".to_owned(),
-            rusqlite::types::Value::Integer(number) => number.to_string(),
-            rusqlite::types::Value::Real(number) => number.to_string(),
-            rusqlite::types::Value::Text(text) => text,
-            rusqlite::types::Value::Blob(bytes) => format!("{} bytes", bytes.len()),
-        };
-        statement
-            .query_map([], |row| {
-                let cells: rusqlite::Result<Vec<String>> = (0..width).map(|at| Ok(text(row.get(at)?))).collect();
-                Ok(cells?.join("|"))
-            })
-            .unwrap()
-            .map(Result::unwrap)
-            .collect()
+        rows_of(&self.open(), sql)
     }
 
     /// One number.
@@ -155,6 +138,27 @@ impl Home {
     pub(crate) fn number_of(&self, sql: &str) -> f64 {
         self.open().query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
+}
+
+/// The rows of a statement, each value as text (NULL as `-`), joined with `|`.
+pub(crate) fn rows_of(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let width = statement.column_count();
+    let text = |value: rusqlite::types::Value| match value {
+        rusqlite::types::Value::Null => "-".to_owned(),
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Real(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        rusqlite::types::Value::Blob(bytes) => format!("{} bytes", bytes.len()),
+    };
+    statement
+        .query_map([], |row| {
+            let cells: rusqlite::Result<Vec<String>> = (0..width).map(|at| Ok(text(row.get(at)?))).collect();
+            Ok(cells?.join("|"))
+        })
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
 }
 
 impl Drop for Home {

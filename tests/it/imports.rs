@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 /// `fuzzing` lets tests at every parser; nothing of the program calls it.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("fuzzing", &["app", "cli", "config", "http", "model", "normalise", "provider", "sync", "telemetry", "web"]),
-    ("cli", &["app", "config", "provider", "sim", "store", "sync", "telemetry", "web"]),
+    ("cli", &["app", "config", "provider", "search", "sim", "store", "sync", "telemetry", "web"]),
     ("sim", &["model"]),
     ("app", &["config", "http", "model", "normalise", "provider", "store", "sync", "telemetry", "web"]),
     ("web", &["model", "store", "telemetry"]),
+    ("search", &["normalise", "store"]),
     ("sync", &["http", "model", "normalise", "provider", "store", "telemetry"]),
     ("provider", &["http", "model", "normalise"]),
     ("store", &["model", "normalise", "telemetry"]),

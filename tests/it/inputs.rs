@@ -217,9 +217,9 @@ async fn the_store_takes_whatever_pages_come_to() {
         }
         drop(store);
         writer.close().await;
-        let wrong =
-            chatloom::store::integrity(&chatloom::store::open_reader(&folder.path().join("inputs.db")).unwrap());
-        assert_eq!(wrong, Vec::<String>::new(), "{target}");
+        let reader = chatloom::store::open_reader(&folder.path().join("inputs.db")).unwrap();
+        assert_eq!(chatloom::store::integrity(&reader), (Vec::new(), None), "{target}");
+        assert_eq!(chatloom::store::search_problem(&reader), None, "{target}");
     }
 }
 

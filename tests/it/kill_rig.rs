@@ -310,6 +310,12 @@ pub(crate) fn post_mortem(home: &Home, truth: &Copy) -> Result<(), String> {
     if number(newest) > number("SELECT rev FROM change_counter") {
         return Err("a rev above the counter".to_owned());
     }
+    let has_index = number("SELECT count(*) FROM sqlite_schema WHERE name = 'search_state'") == 1;
+    if has_index && number("SELECT rules FROM search_state") != 0 {
+        let checked =
+            connection.execute("INSERT INTO message_search (message_search, rank) VALUES ('integrity-check', 1)", []);
+        checked.map_err(|error| format!("the full-text index is out of step: {error}"))?;
+    }
     let mut held = BTreeSet::new();
     let mut statement = connection
         .prepare("SELECT c.external_id, m.external_id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id")

@@ -24,16 +24,19 @@ mod kill;
 mod kill_rig;
 mod kill_story;
 mod main_job;
+mod metrics;
 mod migrations;
 mod names;
 mod oddities;
 mod package;
 #[path = "../../examples/package/pages.rs"]
 mod pages;
+mod people;
 mod rename;
 mod replay;
 #[path = "../../examples/package/sbom.rs"]
 mod sbom;
+mod search;
 mod secrets;
 mod snapshots;
 mod supply;

@@ -21,7 +21,7 @@ async fn every_gap_has_a_name() {
     let home = Home::new(&format!("{}{}", bd_source("directory", &bd), zaia_source("agents", &zaia)));
     assert_eq!(home.run(&["verify"]).await.code, 1, "there is no file yet");
     assert_eq!(home.run(&["sync"]).await.code, 0);
-    let whole = json!({"ok": true, "integrity": "ok", "sources":
+    let whole = json!({"ok": true, "integrity": "ok", "search": "ok", "sources":
         [{"name": "directory", "gaps": []}, {"name": "agents", "gaps": []}]});
     let before = bd.world().requests();
     assert_eq!(verified(&home, &[]).await, (0, whole.clone()));

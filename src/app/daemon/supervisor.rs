@@ -107,6 +107,7 @@ pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
     let notifier = Notifier::new(asked.notify_socket.clone());
     let (wanted, maintain) = wishes(&config).map_err(RunError::Configuration)?;
     let (store, writer) = Store::open(&config.store_path, "chatloom run", (asked.clock)())?;
+    store.report_in(&config.reporting.timezone).await?;
     let board = Board::new(config.store_path.clone(), watched(&config), Arc::clone(&asked.clock));
     let served = match &config.http {
         Some(http) => Some(web::start(http.listen, http.token.clone(), board.clone(), asked.cancel.clone()).await?),

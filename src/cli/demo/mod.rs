@@ -99,7 +99,7 @@ async fn demonstrate(path: &Path, clock: Clock, signals: &Signals) -> Result<Out
 async fn pass(
     path: &Path,
     sources: &[SourceConfig],
-    options: SyncOptions,
+    options: SyncOptions<'_>,
     clock: &Clock,
     signals: &Signals,
 ) -> Result<SyncReport, Stop> {

@@ -52,6 +52,7 @@ impl Everybody {
             self.assert_exact(home, source);
         }
         assert_eq!(home.rows("PRAGMA integrity_check"), ["ok"]);
+        assert_eq!(crate::metrics::differing(&home.open()), 0);
         assert!(chatloom::store::changed_texts(&home.open()).unwrap().is_empty());
         assert_eq!(home.number("SELECT count(*) FROM pragma_foreign_key_check"), 0);
         assert_eq!(home.number("SELECT count(*) FROM conversations WHERE complete = 0"), 0);
