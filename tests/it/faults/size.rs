@@ -168,8 +168,8 @@ async fn millions_of_tiny_values_in_a_body_are_refused() {
         let body = format!("{{\"status\":\"success\",\"ok\":true,\"message\":[{rows}],\"data\":[{rows}]}}");
         Fault::body(move |_| body.clone().into_bytes())
     };
-    refused(tiny("{}"), &["gave up after 5 tries", "more than 1000000 values"], 40, 256).await;
-    refused(tiny("{\"a\":0,\"b\":0}"), &["gave up after 5 tries", "more than 1000000 values"], 40, 256).await;
+    refused(tiny("{}"), &["gave up after 5 tries", "more than 2000000 values"], 40, 256).await;
+    refused(tiny("{\"a\":0,\"b\":0}"), &["gave up after 5 tries", "more than 2000000 values"], 40, 256).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
