@@ -161,6 +161,65 @@ async fn operators_narrow_down_and_what_is_none_is_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_query_is_an_error() {
+    crate::faults::play("I2", async {
+        let scene = scene().await;
+        let long = "palavra ".repeat(12_000);
+        let queries = [
+            "who's",
+            "multi-agent",
+            "\"",
+            "\"\"",
+            "*",
+            "**",
+            "AND",
+            "OR",
+            "NOT",
+            "NEAR(",
+            "NEAR(a b, 2)",
+            "col:x",
+            "body_text:x",
+            "C++",
+            "20.04",
+            "",
+            " ",
+            "(",
+            ")",
+            "a AND",
+            "^a",
+            "{a}",
+            "a + b",
+            "'; DROP TABLE messages; --",
+            "%",
+            "_",
+            "\\",
+            "a\u{301}",
+            "from:",
+            "after:",
+            "has:",
+            "source:\"",
+            "\u{202e}x",
+            "😀",
+            &long,
+        ];
+        for query in queries {
+            // What follows `--` is no option.
+            let done = scene.home.run(&["search", "--json", "--", query]).await;
+            let shown: String = query.chars().take(40).collect();
+            assert!(done.code == 0 || done.code == 2, "{shown}: {} {}", done.code, done.stderr);
+            let told = done.stderr.to_lowercase();
+            assert!(
+                !told.contains("sqlite") && !told.contains("fts5") && !told.contains("panicked"),
+                "{shown}: {told}"
+            );
+        }
+        assert_eq!(sorted(&scene.home, &["who's", "C++"]).await.len(), 0);
+        assert_eq!(sorted(&scene.home, &["C++"]).await, [scene.answered.to_string()]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn edits_replace_and_deletions_hide() {
     let scene = scene().await;
     let home = &scene.home;
@@ -226,6 +285,10 @@ async fn forgotten_and_outlived_words_leave_the_index_and_the_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_out_of_step_is_noticed_and_built_anew() {
+    crate::faults::play("S15", out_of_step()).await;
+}
+
+async fn out_of_step() {
     let scene = scene().await;
     let home = &scene.home;
     let spoil = |sql: &str| Connection::open(home.db()).unwrap().execute_batch(sql).unwrap();

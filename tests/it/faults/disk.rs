@@ -85,7 +85,11 @@ pub(super) const ROWS: &[Row] = &[
         "killed at each step of an upgrade",
         "the old schema or the new one, never between; a copy of the old one is there",
     ),
-    Row::left_out("S15", "full-text index out of step with its table", "there is no full-text index yet"),
+    Row::played(
+        "S15",
+        "full-text index out of step with its table",
+        "`verify` says so and names `search rebuild`, which builds it anew; whoever opens the store for writing does too",
+    ),
     Row::played(
         "S16",
         "the store lies on a network file system",

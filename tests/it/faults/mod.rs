@@ -4,8 +4,6 @@
 //! makes no sense for chatloom stands there with the reason instead. When the last row of a whole run has been played,
 //! the table is written.
 
-#![allow(dead_code, reason = "the rig is complete before the rows that use it")]
-
 mod chaos;
 mod content;
 mod damage;

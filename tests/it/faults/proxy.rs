@@ -21,12 +21,8 @@ use super::fault::{Answer, Fault};
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) at: Instant,
-    /// Which connection it came on, counted from 0.
-    pub(crate) connection: usize,
     /// Path and query.
     pub(crate) target: String,
-    /// Names in lower case.
-    pub(crate) headers: Vec<(String, String)>,
     /// What befell it; `None`: it was forwarded unharmed.
     pub(crate) fault: Option<&'static str>,
 }
@@ -83,15 +79,11 @@ impl Proxy {
         let told = Arc::clone(&script);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let number = {
-                    let mut script = lock(&told);
-                    script.connections += 1;
-                    script.connections - 1
-                };
+                lock(&told).connections += 1;
                 let script = Arc::clone(&told);
                 tokio::spawn(async move {
                     // A client that goes away, or a connection broken on purpose.
-                    drop(serve(client, upstream, number, &script).await);
+                    drop(serve(client, upstream, &script).await);
                 });
             }
         });
@@ -172,17 +164,17 @@ fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
 }
 
 /// Serves one connection until either side has enough.
-async fn serve(mut client: TcpStream, upstream: SocketAddr, number: usize, script: &Mutex<Script>) -> io::Result<()> {
+async fn serve(mut client: TcpStream, upstream: SocketAddr, script: &Mutex<Script>) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut pending = Vec::new();
     loop {
         let Some(head) = read_head(&mut client, &mut pending).await? else { return Ok(()) };
-        let (target, headers) = parse(&head);
+        let (target, _) = parse(&head);
         let fault = {
             let mut script = lock(script);
             let fault = script.due(&target);
             let told = (!matches!(fault, Fault::Pass)).then(|| fault.name());
-            let seen = Seen { at: Instant::now(), connection: number, target: target.clone(), headers, fault: told };
+            let seen = Seen { at: Instant::now(), target: target.clone(), fault: told };
             script.seen.push(seen);
             fault
         };
