@@ -36,6 +36,7 @@ pub const TARGETS: &[(&str, Entry)] = &[
     ("base_url", base_url),
     ("config", config),
     ("schedules", schedules),
+    ("queries", queries),
 ];
 
 /// Records of a body as one provider's adapter reads them.
@@ -248,6 +249,25 @@ fn turns_writing(c: char) -> bool {
 
 fn steers(c: char) -> bool {
     matches!(u32::from(c), 0..0x20 | 0x7f..=0x9f) || turns_writing(c)
+}
+
+/// Any text is a query: it is taken apart alike every time, within bounds, and comes to words that are all quoted.
+pub fn queries(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let query = crate::search::Query::parse(&text);
+    assert_eq!(query, crate::search::Query::parse(&text));
+    assert!(query.terms.len() <= 64, "each word costs a look-up");
+    let Some(expression) = query.expression() else { return };
+    // Outside of quotes stand blanks and the sign of words that go on, and every quote is closed.
+    let (mut quoted, mut outside) = (false, String::new());
+    for c in expression.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            _ if !quoted => outside.push(c),
+            _ => assert_ne!(c, '\0', "the index's parser would stop there"),
+        }
+    }
+    assert!(!quoted && outside.chars().all(|c| c == ' ' || c == '*'), "{expression}");
 }
 
 /// Nothing that is shown or logged steers a terminal, and what is harmless is shown as it is.

@@ -151,7 +151,7 @@ async fn a_message_that_was_lost_comes_back_and_one_that_the_provider_dropped_do
     assert_eq!(scene.home.number(dropped), 1);
     by_hand(
         &scene.home,
-        "DELETE FROM citations; DELETE FROM attachments; DELETE FROM messages WHERE id % 4 = 1 AND deleted_at_ms IS NULL",
+        "DELETE FROM citations; DELETE FROM attachments; DELETE FROM search_forms; DELETE FROM messages WHERE id % 4 = 1 AND deleted_at_ms IS NULL",
     );
     let again = scene.home.run(&["retry", "--all", "--json"]).await;
     assert!(again.json()["sources"][0]["messages"]["inserted"].as_u64().unwrap() > 5, "{}", again.stdout);

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 /// What each module of ours may name. `sim` stands aside: `cli` may start it, nobody else knows it.
 /// `fuzzing` lets tests at every parser; nothing of the program calls it.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("fuzzing", &["app", "cli", "config", "http", "model", "normalise", "provider", "sync", "telemetry", "web"]),
+    (
+        "fuzzing",
+        &["app", "cli", "config", "http", "model", "normalise", "provider", "search", "sync", "telemetry", "web"],
+    ),
     ("cli", &["app", "config", "provider", "search", "sim", "store", "sync", "telemetry", "web"]),
     ("sim", &["model"]),
     ("app", &["config", "http", "model", "normalise", "provider", "store", "sync", "telemetry", "web"]),
