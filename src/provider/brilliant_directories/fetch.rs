@@ -59,11 +59,10 @@ impl BrilliantDirectories {
     async fn send(&self, path: &[&str], query: &Query) -> Result<Envelope, FetchError> {
         let segments: Vec<&str> = ["api", "v2"].iter().chain(path).copied().collect();
         let pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        // Whether `total` counts what a filter leaves or the whole table is not documented.
         let filtered = query.iter().any(|(name, _)| name.starts_with("property"));
-        let of_a_list =
-            !filtered && path.last() == Some(&"get") && path.first().is_some_and(|model| stream::is_model(model));
-        self.http.get(&segments, &pairs, if of_a_list { wire::read_page } else { wire::read }).await
+        let of_a_list = path.last() == Some(&"get") && path.first().is_some_and(|model| stream::is_model(model));
+        let read = |body: &[u8]| if of_a_list { wire::read_page(body, filtered) } else { wire::read(body) };
+        self.http.get(&segments, &pairs, read).await
     }
 
     /// One page of a list, in smaller portions where it is too large as a whole.

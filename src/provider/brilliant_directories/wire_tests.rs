@@ -69,10 +69,10 @@ fn a_page_without_the_rows_that_it_counts_is_broken() {
     for empty in ["[]", "{}", "null", "false", "\"\""] {
         let body = |numbers: &str| format!(r#"{{"status":"success","message":{empty},{numbers}}}"#);
         for withheld in [r#""total":"55","current_page":1,"total_pages":1"#, r#""total":55"#] {
-            assert!(matches!(read_page(body(withheld).as_bytes()), Err(Unfit::Broken(_))), "{empty} {withheld}");
+            assert!(matches!(read_page(body(withheld).as_bytes(), false), Err(Unfit::Broken(_))), "{empty} {withheld}");
         }
         let behind = body(r#""total":"55","current_page":2,"total_pages":1"#);
-        assert!(read_page(behind.as_bytes()).unwrap().rows.is_empty(), "a page behind the last one is empty");
+        assert!(read_page(behind.as_bytes(), false).unwrap().rows.is_empty(), "a page behind the last one is empty");
     }
 }
 

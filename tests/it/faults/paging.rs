@@ -173,12 +173,13 @@ async fn p2_nothing_for_ever() {
         let home = stage.home("");
         let done = sync(&home).await;
         assert_eq!(done.code, 1, "{}", done.stderr);
-        assert!(part(&done, "bd")["error"].as_str().unwrap().contains("no rows, though `total` counts some"));
+        // What a total counts under a filter is not known: the list is asked for until it tells what it promised.
+        assert_eq!(part(&done, "bd")["status"], "ok", "{}", done.stderr);
         let told = part(&done, "v2");
         assert_ne!(told["status"], "ok", "{told}");
         assert!(told["error"].as_str().unwrap().contains("again and again"), "{told}");
         assert!(told["error"].as_str().unwrap().contains(&thread), "{told}");
-        assert_eq!(copy_of(&home, "bd").len(), 100);
+        stage.all.assert_exact(&home, "bd");
         assert_nothing_wrong(&stage, &home);
         assert!(stage.sitegpt.count(&lists) < 40, "{}", stage.sitegpt.count(&lists));
         assert!(stage.sitegpt.count(&messages) < 20, "{}", stage.sitegpt.count(&messages));

@@ -23,6 +23,9 @@ pub(crate) struct Seen {
     pub(crate) at: Instant,
     /// Path and query.
     pub(crate) target: String,
+    /// Names in lower case. Keys are looked for in what `Debug` makes of them.
+    #[expect(dead_code, reason = "read by way of `Debug`")]
+    headers: Vec<(String, String)>,
     /// What befell it; `None`: it was forwarded unharmed.
     pub(crate) fault: Option<&'static str>,
 }
@@ -169,12 +172,12 @@ async fn serve(mut client: TcpStream, upstream: SocketAddr, script: &Mutex<Scrip
     let mut pending = Vec::new();
     loop {
         let Some(head) = read_head(&mut client, &mut pending).await? else { return Ok(()) };
-        let (target, _) = parse(&head);
+        let (target, headers) = parse(&head);
         let fault = {
             let mut script = lock(script);
             let fault = script.due(&target);
             let told = (!matches!(fault, Fault::Pass)).then(|| fault.name());
-            let seen = Seen { at: Instant::now(), target: target.clone(), fault: told };
+            let seen = Seen { at: Instant::now(), target: target.clone(), headers, fault: told };
             script.seen.push(seen);
             fault
         };
