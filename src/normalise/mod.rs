@@ -18,4 +18,4 @@ pub use offsets::{Offset, offsets};
 pub use scrub::{is_secret_key, scrub};
 pub use text::{HtmlImage, HtmlText, html_images, html_to_text, read_html};
 pub use time::{TimeFault, parse_timestamp, to_iso, to_site_digits};
-pub use words::{FORM_RULES, WORD_BREAK, fold, has_words, search_form};
+pub use words::{FORM_RULES, WORD_BREAK, fold, has_words, index_form, search_form};

@@ -81,6 +81,20 @@ pub fn search_form(text: &str) -> Cow<'_, str> {
     if form == text { Cow::Borrowed(text) } else { Cow::Owned(form) }
 }
 
+/// So many bytes of a text are indexed, from its beginning: an index of more costs memory, and nobody writes more.
+const INDEXED: usize = 1 << 20;
+
+/// The form in which a stored text is indexed; borrowed where that is the text itself.
+#[must_use]
+pub fn index_form(text: &str) -> Cow<'_, str> {
+    if text.len() <= INDEXED {
+        return search_form(text);
+    }
+    let end = (0..=INDEXED).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    let (beginning, _) = text.split_at(end);
+    Cow::Owned(search_form(beginning).into_owned())
+}
+
 fn is_in_word(c: char) -> bool {
     c.is_alphanumeric() || runs_on(c) || leans_back(c)
 }

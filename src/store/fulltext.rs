@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavio
 
 use super::failpoint::failpoint;
 use super::{Store, StoreError};
-use crate::normalise::{FORM_RULES, search_form};
+use crate::normalise::{FORM_RULES, index_form};
 use crate::telemetry::events;
 
 /// Messages whose forms are looked at together while the index is built.
@@ -100,7 +100,7 @@ fn form_of_change(conn: &Connection, id: i64, old: Option<String>) -> rusqlite::
             .optional()?,
     };
     let wanted = match &text {
-        Some(text) => match search_form(text) {
+        Some(text) => match index_form(text) {
             std::borrow::Cow::Owned(form) => Some(form),
             std::borrow::Cow::Borrowed(_) => None,
         },
@@ -182,7 +182,7 @@ pub(super) fn rebuild(conn: &mut Connection) -> rusqlite::Result<u64> {
         let Some((last, _)) = texts.last() else { break };
         (after, messages) = (*last, messages + texts.len());
         for (id, text) in &texts {
-            if let std::borrow::Cow::Owned(form) = search_form(text) {
+            if let std::borrow::Cow::Owned(form) = index_form(text) {
                 transaction
                     .prepare_cached("INSERT INTO search_forms (message_id, form) VALUES (?1, ?2)")?
                     .execute(params![id, form])?;
