@@ -269,7 +269,10 @@ async fn processes_that_die_young_ask_for_the_lists_once_and_at_the_end_once_mor
             // How many commits a process makes depends on which of them the writer folds together.
             assert!(deaths >= 1, "{}", case.name);
             assert_alike(&case, "died young", &home, &wanted);
-            assert_cheap(&case, "died young", deaths, 2, ideal, paid);
+            let what = format!("{}: {deaths} deaths, {paid:?} against {ideal:?}", case.name);
+            println!("{what}");
+            assert!(paid.fetches <= ideal.fetches + deaths as usize * case.in_flight, "{what}");
+            assert!(paid.requests <= ideal.requests + lists + deaths as usize * case.in_flight, "{what}");
         })
         .await;
     }
