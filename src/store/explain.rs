@@ -159,9 +159,13 @@ fn episodes(conn: &Connection, id: i64) -> rusqlite::Result<(String, Vec<Evidenc
         .query_map([id], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let mut messages = Vec::new();
+    let mut opening = conn.prepare(
+        "SELECT m.external_id, m.sent_at, m.author_kind, m.body_text FROM messages AS m
+         WHERE m.conversation_id = ?1 AND m.deleted_at_ms IS NULL AND m.sent_at = ?2
+           AND m.author_kind IN ('contact', 'bot', 'agent') ORDER BY m.seq, m.id LIMIT 1",
+    )?;
     for at in began.iter().skip(1) {
-        let opening = format!("AND m.sent_at = '{at}' AND m.author_kind IN ('contact', 'bot', 'agent')");
-        messages.extend(first(conn, id, "went on with", &opening, "ASC")?);
+        messages.extend(opening.query_row((id, at), |row| evidence("went on with", row)).optional()?);
     }
     Ok((format!("it has {} episodes", began.len()), messages))
 }

@@ -8,7 +8,7 @@ use chatloom::sim::zaia::ZaiaData;
 use chatloom::sim::{BdSim, SitegptSim, ZaiaSim};
 use rusqlite::Connection;
 
-use crate::harness::{Home, NOW_MS, bd_source, now_ms, sitegpt_source, zaia_source};
+use crate::harness::{Home, NOW_MS, bd_source, now_ms, output, sitegpt_source, zaia_source};
 
 const EMAIL: &str = "marisol.quintanilla@example.test";
 const PHONE: &str = "+34 655 550 142";
@@ -279,7 +279,7 @@ async fn a_run_that_is_killed_is_made_good_by_the_next() {
         let args = ["forget", "--email", EMAIL, "--yes"];
         let mut command = home.command(&args, "chatloom=warn");
         command.env("CHATLOOM_FAULTS", format!("crash={point}"));
-        let killed = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let killed = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
         assert_eq!(killed.status.code(), None, "{point}");
         let untouched = point == "forget.erased";
         assert_eq!(texts(home).len() > OTHERS.len(), untouched, "{point}");

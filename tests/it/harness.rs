@@ -167,11 +167,18 @@ impl Drop for Home {
     }
 }
 
-/// Waits for a command off the async threads.
-pub(crate) async fn run(mut command: Command) -> Run {
-    let output: Output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+/// Waits for a command, and insists that no key stands in what it said.
+#[track_caller]
+pub(crate) fn output(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
     traces::assert_keyless("stdout", &output.stdout);
     traces::assert_keyless("stderr", &output.stderr);
+    output
+}
+
+/// The same off the async threads.
+pub(crate) async fn run(mut command: Command) -> Run {
+    let output = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
     Run {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),

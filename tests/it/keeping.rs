@@ -10,7 +10,7 @@ use chatloom::sim::BdSim;
 use chatloom::sim::bd::BdData;
 use chatloom::sim::demo::large_bd;
 
-use crate::harness::{Home, NOW_MS, bd_source, now_ms};
+use crate::harness::{Home, NOW_MS, bd_source, now_ms, output};
 use crate::kill_rig::{bd, command, contents, differences, run, start, wait};
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -83,12 +83,11 @@ async fn a_backup_taken_during_a_backfill_is_restored_as_documented_and_goes_on(
             let functions = "set -eu\nsystemctl() { :; }\nchatloom() { \"$BIN\" \"$@\"; }\n";
             let mut shell = Command::new("/bin/sh");
             shell.arg("-c").arg(format!("{functions}{}", documented()));
-            let played = command(&home, &mut shell, "")
+            command(&home, &mut shell, "")
                 .env("BIN", assert_cmd::cargo::cargo_bin!("chatloom"))
                 .env("BACKUP", &path)
-                .env("PATH", "/usr/bin:/bin")
-                .output()
-                .unwrap();
+                .env("PATH", "/usr/bin:/bin");
+            let played = output(&mut shell);
             let said = [played.stdout, played.stderr].concat();
             assert_eq!(played.status.code(), Some(0), "{}", String::from_utf8_lossy(&said));
             assert_eq!(std::fs::metadata(home.db()).unwrap().permissions().mode() & 0o777, 0o600);
@@ -127,7 +126,7 @@ async fn backups_are_private_named_by_time_and_thinned_out() {
         let mut shell = Command::new("/bin/sh");
         let binary = assert_cmd::cargo::cargo_bin!("chatloom");
         shell.arg("-c").arg(format!("umask {umask}; exec \"$0\" backup --json")).arg(binary);
-        let done = command(&home, &mut shell, "").output().unwrap();
+        let done = output(command(&home, &mut shell, ""));
         let told: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
         let path = home.folder.path().join(told["path"].as_str().unwrap());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "umask {umask}");
@@ -173,7 +172,7 @@ async fn a_backup_that_cannot_be_made_leaves_nothing() {
         let mut shell = Command::new("/bin/sh");
         let binary = assert_cmd::cargo::cargo_bin!("chatloom");
         shell.arg("-c").arg("trap '' XFSZ; ulimit -f 100; exec \"$0\" backup").arg(binary);
-        let failed = command(&home, &mut shell, "").output().unwrap();
+        let failed = output(command(&home, &mut shell, ""));
         let said = String::from_utf8_lossy(&failed.stderr).into_owned();
         assert_eq!(failed.status.code(), Some(1), "{said}");
         assert!(said.contains("no backup was made in") && said.contains("backups"), "{said}");

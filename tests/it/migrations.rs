@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use chatloom::store::{Store, StoreError, open_reader};
 use rusqlite::Connection;
 
-use crate::harness::Home;
+use crate::harness::{Home, output};
 
 /// The schema of version 1, word for word as it was released.
 const SCHEMA_1: [&str; 2] =
@@ -168,7 +168,7 @@ async fn an_upgrade_that_is_killed_anywhere_is_made_good_by_the_next_start() {
             let mut command = home.command(&["sync"], "chatloom=info");
             command.env("CHATLOOM_FAULTS", format!("crash={point}"));
             home.configure(&CONFIG.replace("enabled = false", "enabled = true"));
-            let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+            let ended = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
             assert_eq!(ended.status.code(), None, "{point}: {}", String::from_utf8_lossy(&ended.stderr));
             let reached = version(&home.open());
             assert_eq!(reached, if point == "migrate.committed" { 2 } else { 1 }, "{point}");
@@ -210,7 +210,7 @@ pub(crate) async fn full_during_the_upgrade() {
     // No file may grow beyond 150 KiB: the copy has no room.
     shell.arg("-c").arg("trap '' XFSZ; ulimit -f 300; exec \"$0\" sync").arg(binary);
     shell.current_dir(home.folder.path()).env_clear();
-    let ended = tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap();
+    let ended = tokio::task::spawn_blocking(move || output(&mut shell)).await.unwrap();
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains("no backup was made"), "{said}");

@@ -7,7 +7,7 @@ use chatloom::sim::{BdSim, SitegptSim, ZaiaSim};
 use chatloom::store::{open_reader, search_problem};
 use rusqlite::Connection;
 
-use crate::harness::{Home, NOW_MS, bd_source, demo_worlds, now_ms, sitegpt_source, zaia_source};
+use crate::harness::{Home, NOW_MS, bd_source, demo_worlds, now_ms, output, sitegpt_source, zaia_source};
 
 /// External ids of the messages that a search brings, in its order.
 async fn found(home: &Home, query: &[&str]) -> Vec<String> {
@@ -405,7 +405,7 @@ async fn a_kill_between_any_two_steps_leaves_the_index_exact_or_says_so() {
         let home = Home::new(&std::fs::read_to_string(scene.home.folder.path().join("chatloom.toml")).unwrap());
         let mut command = home.command(&["sync"], "chatloom=info");
         command.env("CHATLOOM_FAULTS", format!("crash={point}"));
-        let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let ended = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
         assert_eq!(ended.status.code(), None, "{point}: {}", String::from_utf8_lossy(&ended.stderr));
         if home.number("SELECT rules FROM search_state") == 0 {
             let told = home.run(&["search", "refund"]).await;

@@ -7,7 +7,7 @@ use chatloom::sim::bd::TokenLookup;
 use chatloom::sim::{BdSim, Fault, SitegptSim, World, ZaiaSim, demo};
 use serde_json::json;
 
-use crate::harness::{Home, NOW_MS, source};
+use crate::harness::{Home, NOW_MS, output, source};
 
 const BD_KEY: &str = "bd-KEY-a81f03c7e5";
 const ZAIA_KEY: &str = "zaia-KEY-5d2290bb1f";
@@ -194,8 +194,7 @@ async fn keys_come_from_files_and_the_environment_as_well_and_stay_there() {
     assert_eq!(refused.code, 2, "a key that others may read is no secret: {}", refused.stderr);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let mut command = home.command(&["sync", "--json"], "trace");
-    let output =
-        tokio::task::spawn_blocking(move || command.env("MY_ZAIA_KEY", "zaia-key").output().unwrap()).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || output(command.env("MY_ZAIA_KEY", "zaia-key"))).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     fs::remove_file(file).unwrap();
     let outputs = [

@@ -121,6 +121,7 @@ async fn o6_nobody_listens() {
             piped.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
             let done =
                 tokio::task::spawn_blocking(move || piped.spawn().unwrap().wait_with_output().unwrap()).await.unwrap();
+            crate::traces::assert_keyless("stderr", &done.stderr);
             let stderr = String::from_utf8_lossy(&done.stderr);
             assert!(!stderr.contains("panicked"), "{command:?}: {stderr}");
             assert_eq!(done.status.code(), Some(if command == ["--help"] { 1 } else { 0 }), "{command:?}: {stderr}");
