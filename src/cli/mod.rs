@@ -256,7 +256,8 @@ fn named<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c SourceConfi
     for name in names {
         if !config.sources.iter().any(|source| source.name == *name) {
             let known: Vec<&str> = config.sources.iter().map(|source| source.name.as_str()).collect();
-            output::complain(&format!("no source is called `{name}`; the configuration has: {}", known.join(", ")));
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            output::complain(&format!("no source is called `{name}`; the configuration has: {known}"));
             return Err(Exit::Usage);
         }
     }

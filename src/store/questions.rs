@@ -140,6 +140,18 @@ impl Store {
             .await
     }
 
+    /// When that stream of a source was last put to the proof which waits longest, among those read to their end since a
+    /// time; both in milliseconds.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn oldest_probe(&self, source_id: i64, finished_since: i64) -> Result<Option<i64>, StoreError> {
+        self.on_writer("reading when lists were put to the proof", move |conn| {
+            work::oldest_probe(conn, source_id, finished_since)
+        })
+        .await
+    }
+
     /// The newest modification time of a source's conversations, in milliseconds.
     ///
     /// # Errors

@@ -128,6 +128,16 @@ pub(super) fn mark_due(conn: &Connection, source_id: i64, now_ms: i64) -> rusqli
     )
 }
 
+/// When that stream of a source was last put to the proof which waits longest, among those read to their end since a time.
+pub(super) fn oldest_probe(conn: &Connection, source_id: i64, finished_since: i64) -> rusqlite::Result<Option<i64>> {
+    conn.query_row(
+        "SELECT min(json_extract(cursor, '$.probed_at')) FROM cursors
+         WHERE source_id = ?1 AND json_extract(cursor, '$.finished_at') >= ?2",
+        params![source_id, finished_since],
+        |row| row.get(0),
+    )
+}
+
 /// The newest modification time of a source's conversations.
 pub(super) fn newest_update(conn: &Connection, source_id: i64) -> rusqlite::Result<Option<i64>> {
     conn.query_row("SELECT max(updated_at_ms) FROM conversations WHERE source_id = ?1", [source_id], |row| row.get(0))

@@ -54,7 +54,7 @@ pub struct FeedCursor {
     /// When the pass began that last enumerated the whole stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swept_at: Option<i64>,
-    /// When the end was last proved by a question without a filter.
+    /// When the end was last proved by a question without a filter, or shown by rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probed_at: Option<i64>,
 }

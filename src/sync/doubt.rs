@@ -11,6 +11,10 @@ use crate::provider::{Ask, Feed, Page, Shape};
 /// An answer without rows is put to the proof at most hourly.
 const PROBE_EVERY_MS: i64 = 3_600_000;
 
+/// The lists of one pass are read to their ends within so long of one another; one that was read much longer ago (it may not
+/// be read any more) waits for no turn.
+const ONE_PASS_MS: i64 = 600_000;
+
 /// What an unfiltered question showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Doubt {
@@ -48,10 +52,13 @@ impl Runner {
             Walk::Windows(windows) if windows.ended_on_nothing => {
                 (Ask::Number { number: 1, limit: feed.page_size }, floor)
             }
-            _ => return Ok(None),
+            _ => {
+                // Rows came, so questions are answered.
+                cursor.probed_at = Some(self.started_ms);
+                return Ok(None);
+            }
         };
-        let due = cursor.probed_at.is_none_or(|at| self.started_ms.saturating_sub(at) >= PROBE_EVERY_MS);
-        if !contradicted && (!due || self.probed.swap(true, Ordering::Relaxed)) {
+        if !contradicted && !(self.is_due(cursor).await? && !self.probed.swap(true, Ordering::Relaxed)) {
             return Ok(None);
         }
         // Said of this stream alone: the others have their turn in the passes that follow.
@@ -72,6 +79,19 @@ impl Runner {
             (Shape::Changes, Some(_)) if contradicted => Ok(Some(Doubt::Broken(Broken::Order))),
             _ => Ok(None),
         }
+    }
+}
+
+impl Runner {
+    /// Whether it is a list's turn to be put to the proof: an hour after the last time, and no other one waits for longer.
+    async fn is_due(&self, cursor: &FeedCursor) -> Result<bool, PassError> {
+        let Some(probed_at) = cursor.probed_at else { return Ok(true) };
+        if self.started_ms.saturating_sub(probed_at) < PROBE_EVERY_MS {
+            return Ok(false);
+        }
+        let since = cursor.finished_at.unwrap_or(self.started_ms).saturating_sub(ONE_PASS_MS);
+        let longest = self.store.oldest_probe(self.source_id, since).await?;
+        Ok(longest.is_none_or(|longest| probed_at <= longest))
     }
 }
 

@@ -3,6 +3,8 @@
 use chatloom::sim::{BdSim, ZaiaSim};
 use rusqlite::Connection;
 
+use crate::faults::fault::{Answer, Fault};
+use crate::faults::stage::Stage;
 use crate::harness::{Home, NOW_MS, assert_same, bd_source, copy_of, demo_worlds, wanted, zaia_source};
 
 struct Scene {
@@ -80,4 +82,38 @@ async fn a_watermark_of_the_year_2200_blinds_no_later_run() {
     scene.sync().await;
     scene.assert_current();
     assert_eq!(scene.home.number("SELECT count(*) FROM cursors WHERE cursor LIKE '%7258118400000%'"), 0);
+}
+
+/// A filter that answers with nothing at all, however it is asked, at a site that is read every two hours: a pass puts one
+/// unfiltered question, and each list has its turn, so it is found out by the third pass and not by the next full one.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_has_its_turn_to_be_put_to_the_proof() {
+    let stage = Stage::paged().await;
+    let home = Home::new(&stage.bd_source(""));
+    home.sync().await;
+    let thread = stage.all.bd.world().data.threads[3].clone();
+    stage.all.bd.world().data.add_message(&thread.token, &thread.owner, NOW_MS, "unheard");
+    stage.bd.always(
+        "/api/v2/chat_message_items/get?property=message_id",
+        Fault::Answer(Answer::json(200, &serde_json::json!({"status": "success", "message": [], "total": 0}))),
+    );
+    let unheard = "SELECT count(*) FROM messages WHERE body_text = 'unheard'";
+    for pass in 1..=3 {
+        let store = Connection::open(home.db()).unwrap();
+        store
+            .execute_batch(
+                "UPDATE cursors SET cursor = json_set(cursor, '$.probed_at', json_extract(cursor, '$.probed_at') - 7200000,
+                   '$.finished_at', json_extract(cursor, '$.finished_at') - 7200000) WHERE stream NOT LIKE '%pass'",
+            )
+            .unwrap();
+        drop(store);
+        let before = stage.bd.seen().len();
+        home.sync().await;
+        if home.number(unheard) == 1 {
+            assert!(pass > 1, "another list had the first turn");
+            return;
+        }
+        assert!(stage.bd.seen().len() - before <= 4, "an idle pass is cheap");
+    }
+    panic!("never found out");
 }
