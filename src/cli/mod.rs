@@ -6,6 +6,7 @@
 mod backfill;
 mod backup;
 mod check;
+mod check_report;
 mod demo;
 mod explain;
 mod forget;

@@ -58,7 +58,8 @@ impl Runner {
                 return Ok(None);
             }
         };
-        if !contradicted && !(self.is_due(cursor).await? && !self.probed.swap(true, Ordering::Relaxed)) {
+        let has_its_turn = contradicted || self.is_due(cursor).await? && !self.probed.swap(true, Ordering::Relaxed);
+        if !has_its_turn {
             return Ok(None);
         }
         // Said of this stream alone: the others have their turn in the passes that follow.
