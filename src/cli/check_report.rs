@@ -65,21 +65,20 @@ impl From<Checked> for Tried {
 impl Report {
     /// The report for people: one line per try, and what to do next.
     pub(super) fn told(&self) -> Vec<String> {
-        let report = self;
-        let tries = || report.sources.iter().flat_map(|source| &source.checks);
+        let tries = || self.sources.iter().flat_map(|source| &source.checks);
         let whats = tries().map(|tried| tried.what.as_str()).chain(["store"]);
         let width = whats.map(|what| what.chars().count()).max().unwrap_or(0);
         let mut lines = Vec::new();
-        let store = &report.store;
+        let store = &self.store;
         // What went wrong names the file by itself.
         let detail = if store.ok { format!("{} {}", store.path, store.detail) } else { store.detail.clone() };
         let tried = Tried { what: "store".to_owned(), ok: store.ok, optional: false, detail };
         lines.extend(line(&tried, width));
-        if !report.proxies.is_empty() {
-            let detail = format!("requests go as these environment variables say: {}", report.proxies.join(", "));
+        if !self.proxies.is_empty() {
+            let detail = format!("requests go as these environment variables say: {}", self.proxies.join(", "));
             lines.extend(block("note", "proxy", &detail, width));
         }
-        for source in &report.sources {
+        for source in &self.sources {
             lines.push(String::new());
             if !source.enabled {
                 lines.push(format!("{} ({}): disabled, not tried", source.name, source.provider));
@@ -91,11 +90,11 @@ impl Report {
         lines.push(String::new());
         let failed = tries().filter(|tried| tried.fails()).count() + usize::from(!store.ok);
         let failed = i64::try_from(failed).unwrap_or(i64::MAX);
-        lines.push(if report.sources.iter().all(|source| !source.enabled) {
+        lines.push(if self.sources.iter().all(|source| !source.enabled) {
             "No source is enabled: add a [[sources]] table to the configuration (`chatloom init` shows how).".to_owned()
         } else if failed > 0 {
             format!("{} to put right; then run `chatloom check` again.", count(failed, "thing", "things"))
-        } else if report.offline {
+        } else if self.offline {
             "All is well here; no provider was asked: `chatloom check` does.".to_owned()
         } else {
             "All is well: `chatloom sync` reads everything once.".to_owned()
