@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::failpoint::failpoint;
 use super::person::{self, Marks, Person, Who};
 use super::theirs::{Theirs, ids, letters};
-use super::{Store, StoreError, erase, fulltext, shroud, wal};
+use super::{Store, StoreError, erase, fulltext, people, shroud, wal};
 
 /// How long the last step waits for readers: as long as they read an old state, its bytes stay in the log.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -220,23 +220,24 @@ fn mentions(conn: &Connection, marks: &Marks, theirs: &Theirs) -> rusqlite::Resu
 }
 
 /// Takes names and addresses off, and puts a pseudonym in the place of the external id.
-fn participants(conn: &Connection, people: &mut [Person], asked: &Forget) -> rusqlite::Result<()> {
+fn participants(conn: &Connection, persons: &mut [Person], asked: &Forget) -> rusqlite::Result<()> {
     let key = shroud::read_key(conn)?;
-    for person in people {
+    for person in persons {
         let external_id = match person.forgotten_before {
             true => person.external_id.clone(),
             false => shroud::pseudonym(&key, person.source_id, &person.external_id),
         };
         conn.execute("UPDATE change_counter SET rev = rev + 1 WHERE id = 1", [])?;
-        conn.execute(
-            "UPDATE people SET name = NULL WHERE id = (SELECT person_id FROM participants WHERE id = ?1)",
-            [person.id],
-        )?;
+        let linked: Option<i64> =
+            conn.query_row("SELECT person_id FROM participants WHERE id = ?1", [person.id], |row| row.get(0))?;
         conn.execute(
             "UPDATE participants SET external_id = ?2, name = NULL, email = NULL, phone = NULL, provider_user_id = NULL,
              person_id = NULL, resolved = 1, looked_up_at_ms = ?3, rev = (SELECT rev FROM change_counter) WHERE id = ?1",
             params![person.id, external_id, asked.now_ms],
         )?;
+        if let Some(linked) = linked {
+            people::left(conn, linked)?;
+        }
         conn.execute(
             "INSERT INTO forgotten (source_id, participant_id, forgotten_at_ms, suppress) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (participant_id) DO UPDATE
@@ -249,10 +250,6 @@ fn participants(conn: &Connection, people: &mut [Person], asked: &Forget) -> rus
             (person.name, person.email, person.phone) = (None, None, None);
         }
     }
-    conn.execute(
-        "DELETE FROM people WHERE id NOT IN (SELECT person_id FROM participants WHERE person_id IS NOT NULL)",
-        [],
-    )?;
     Ok(())
 }
 

@@ -37,6 +37,23 @@ pub(super) fn refresh(conn: &Connection, since: i64, mut next_rev: impl FnMut() 
     link(conn, &circle, &mut next_rev)
 }
 
+/// Somebody left a person (they were forgotten): the others are linked anew, who may have been one by them alone, and the
+/// person is called by their names. Numbers the rows that are changed.
+pub(super) fn left(conn: &Connection, person: i64) -> rusqlite::Result<()> {
+    let others: BTreeSet<i64> = conn
+        .prepare_cached("SELECT id FROM participants WHERE person_id = ?1")?
+        .query_map([person], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let circle = circle(conn, others)?;
+    let mut rev: i64 = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
+    link(conn, &circle, &mut || {
+        rev += 1;
+        rev
+    })?;
+    conn.execute("UPDATE change_counter SET rev = ?1 WHERE id = 1", [rev])?;
+    Ok(())
+}
+
 struct Changed {
     id: i64,
     person: Option<i64>,

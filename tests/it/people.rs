@@ -93,3 +93,29 @@ async fn who_is_forgotten_is_nobodys_other_half() {
     assert_eq!(home.rows("SELECT conversations FROM v_people"), ["1"], "the other Ana stays");
     assert_eq!(home.number("SELECT count(*) FROM participant_keys"), 1);
 }
+
+/// Three are one person by way of the one in the middle, who shares a number with one and an address with the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_forgotten_links_nobody_any_more() {
+    let street = street().await;
+    let home = &street.home;
+    {
+        let data = &mut street.bots.world().data;
+        let bot = data.add_chatbot("Help desk");
+        let thread = data.add_thread(&bot, NOW_MS - DAY / 2);
+        data.add_user(&thread, "It is me", NOW_MS - DAY / 2);
+        data.identify(&thread, Some("A. Lima"), Some("ana@example.test"), None);
+    }
+    home.sync().await;
+    assert_eq!(
+        home.rows("SELECT name, conversations FROM v_people ORDER BY conversations"),
+        ["Ana Lima|1", "Ana Lima|3"]
+    );
+    let middle = "SELECT external_id FROM participants WHERE phone = '+1 (202) 555-0123' AND email IS NOT NULL";
+    let done = home.run(&["forget", "--source", "bots", "--id", &home.rows(middle)[0], "--yes"]).await;
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+    assert_eq!(
+        home.rows("SELECT name, conversations FROM v_people ORDER BY name, conversations"),
+        ["A. Lima|1", "Ana Lima|1", "Ana Lima|1"]
+    );
+}
