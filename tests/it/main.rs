@@ -32,6 +32,7 @@ mod package;
 #[path = "../../examples/package/pages.rs"]
 mod pages;
 mod people;
+mod python;
 mod rename;
 mod replay;
 #[path = "../../examples/package/sbom.rs"]
