@@ -124,6 +124,33 @@ SELECT
   first_agent_response_ms, answered, waiting_since_ms, reopened
 FROM conversation_metrics;
 
+-- As before, but for LEFT: see v_conversations.
+DROP VIEW v_messages;
+CREATE VIEW v_messages AS
+SELECT
+  s.name AS source,
+  s.provider AS provider,
+  ch.kind AS channel,
+  c.id AS conversation_id,
+  c.external_id AS conversation_external_id,
+  m.id AS message_id,
+  m.external_id AS message_external_id,
+  m.sent_at AS sent_at,
+  m.sent_at_ms AS sent_at_ms,
+  m.author_kind AS author_kind,
+  p.name AS author,
+  m.body_text AS body_text,
+  m.reaction AS reaction,
+  m.kind AS kind,
+  m.seq AS seq,
+  m.rev AS rev
+FROM messages AS m
+JOIN conversations AS c ON c.id = m.conversation_id
+LEFT JOIN sources AS s ON s.id = c.source_id
+LEFT JOIN channels AS ch ON ch.id = c.channel_id
+LEFT JOIN participants AS p ON p.id = m.author_id
+WHERE m.deleted_at_ms IS NULL AND c.deleted_at_ms IS NULL;
+
 DROP VIEW v_conversations;
 CREATE VIEW v_conversations AS
 SELECT
@@ -156,7 +183,8 @@ SELECT
   k.waiting_since AS waiting_since
 FROM conversations AS c
 JOIN conversation_stats AS k ON k.conversation_id = c.id
-JOIN sources AS s ON s.id = c.source_id
+-- Every conversation has a source. LEFT keeps SQLite from reading by source and sorting everything for the newest fifty.
+LEFT JOIN sources AS s ON s.id = c.source_id
 LEFT JOIN channels AS ch ON ch.id = c.channel_id
 LEFT JOIN participants AS p ON p.id = c.contact_id
 WHERE c.deleted_at_ms IS NULL;

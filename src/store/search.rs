@@ -2,7 +2,7 @@
 //!
 //! Everything that was asked is bound. A statement is put together from fixed pieces, one for each kind of condition.
 
-use rusqlite::{Connection, Row as SqlRow, ToSql};
+use rusqlite::{Connection, Row as SqlRow, ToSql, params};
 use serde::Serialize;
 
 use super::{StoreError, fulltext};
@@ -237,9 +237,15 @@ fn hits(connection: &Connection, wanted: &Wanted, ids: &[i64]) -> rusqlite::Resu
             let sql = format!(
                 "SELECT {HIT}, snippet(message_search, 0, '{MARK}', '{UNMARK}', '…', {SNIPPET_WORDS})
                  FROM message_search JOIN messages AS m ON m.id = message_search.rowid {JOINED}
-                 WHERE message_search MATCH ?1 AND +message_search.rowid IN (SELECT value FROM json_each(?2))"
+                 WHERE message_search MATCH ?1 AND message_search.rowid BETWEEN ?3 AND ?4
+                   AND +message_search.rowid IN (SELECT value FROM json_each(?2))"
             );
-            connection.prepare(&sql)?.query_map([expression, &listed], hit)?.collect::<rusqlite::Result<_>>()?
+            // The index is read along its rows: where none of them stands, it need not be.
+            let (first, last) = (ids.iter().min().copied().unwrap_or(0), ids.iter().max().copied().unwrap_or(0));
+            connection
+                .prepare(&sql)?
+                .query_map(params![expression, listed, first, last], hit)?
+                .collect::<rusqlite::Result<_>>()?
         }
         None => {
             let sql = format!(
