@@ -32,7 +32,7 @@ pub(super) struct Tx<'c> {
     pub(super) newest: HashMap<i64, i64>,
     /// What was erased and must not come back.
     pub(super) shroud: Shroud,
-    /// Messages whose text changed: the index follows at the end.
+    /// Messages whose text changed: the index follows at the end of the transaction.
     pub(super) texts: Texts,
 }
 
@@ -73,8 +73,49 @@ impl Tx<'_> {
     }
 }
 
-/// Applies a batch. The caller holds the transaction, and rolls it back on an error.
+/// What is derived from rows, and follows once for all batches of a transaction: the full-text index, the statistics,
+/// who is one person.
+#[derive(Debug, Default)]
+pub(super) struct Derived {
+    texts: Texts,
+    /// The change counter before the first batch that changed anything.
+    since: Option<i64>,
+}
+
+impl Derived {
+    /// Lets everything follow, at the end of the transaction that the batches were applied in.
+    pub(super) fn settle(mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.follow(conn).map_err(StoreError::sql("storing a page"))
+    }
+
+    fn follow(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        self.texts.settle(conn)?;
+        let Some(since) = self.since else { return Ok(()) };
+        stats::refresh(conn, since)?;
+        let before: i64 =
+            conn.prepare_cached("SELECT rev FROM change_counter WHERE id = 1")?.query_row([], |row| row.get(0))?;
+        let mut rev = before;
+        people::refresh(conn, since, || {
+            rev += 1;
+            rev
+        })?;
+        if rev != before {
+            conn.prepare_cached("UPDATE change_counter SET rev = ?1 WHERE id = 1")?.execute([rev])?;
+        }
+        Ok(())
+    }
+}
+
+/// Applies a batch and all that follows from it. The caller holds the transaction, and rolls it back on an error.
 pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, StoreError> {
+    let mut derived = Derived::default();
+    let committed = apply_rows(conn, batch, &mut derived)?;
+    derived.settle(conn)?;
+    Ok(committed)
+}
+
+/// Applies a batch, and notes in `derived` what has to follow before the transaction ends.
+pub(super) fn apply_rows(conn: &Connection, batch: &Batch, derived: &mut Derived) -> Result<Committed, StoreError> {
     let doing = "storing a page";
     let before: i64 = conn
         .prepare_cached("SELECT rev FROM change_counter WHERE id = 1")
@@ -95,9 +136,13 @@ pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, Store
         again: false,
         newest: HashMap::new(),
         shroud: Shroud::load(conn, batch.source_id).map_err(StoreError::sql(doing))?,
-        texts: Texts::default(),
+        texts: std::mem::take(&mut derived.texts),
     };
     tx.apply(batch).map_err(StoreError::sql(doing))?;
+    derived.texts = tx.texts;
+    if tx.rev != before {
+        derived.since.get_or_insert(before);
+    }
     Ok(Committed { counts: tx.counts })
 }
 
@@ -147,7 +192,6 @@ impl Tx<'_> {
             self.channel_missed(channel)?;
         }
         self.settle_last_messages()?;
-        self.texts.settle(self.conn)?;
         if let Some(SweepPoint::Begin(stream)) = batch.sweep {
             self.begin_sweep(stream)?;
         }
@@ -202,13 +246,6 @@ impl Tx<'_> {
         }
         self.run_progress(batch)?;
         if self.rev != before {
-            stats::refresh(self.conn, before)?;
-            let mut rev = self.rev;
-            people::refresh(self.conn, before, || {
-                rev += 1;
-                rev
-            })?;
-            self.rev = rev;
             self.conn.prepare_cached("UPDATE change_counter SET rev = ?1 WHERE id = 1")?.execute(params![self.rev])?;
         }
         Ok(())

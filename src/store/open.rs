@@ -120,6 +120,8 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
 
 fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
     patience::wait_for_locks(connection)?;
+    // Plans do not depend on the values that are bound: they stay the same, and no statement is prepared again for them.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // auto_vacuum counts only before the first table; FULL because a cursor claims that rows are stored; FAST so that a
     // page which is put to another use holds no text of its former one, which nothing would find to erase it.
     connection.execute_batch(

@@ -1,5 +1,6 @@
 //! Raw records: the newest JSON of each, and the cheap test whether one changed.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -171,9 +172,15 @@ pub(super) fn unpack(codec: &str, body: Vec<u8>) -> Option<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(bytes).ok()?).ok()
 }
 
+thread_local! {
+    /// Making one costs more than packing a record.
+    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> =
+        RefCell::new(zstd::bulk::Compressor::new(ZSTD_LEVEL).ok());
+}
+
 fn compress(json: &str) -> (&'static str, Vec<u8>) {
     if json.len() >= SMALLEST_COMPRESSED
-        && let Ok(packed) = zstd::bulk::compress(json.as_bytes(), ZSTD_LEVEL)
+        && let Some(packed) = PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(json.as_bytes()).ok())
         && packed.len() < json.len()
     {
         return ("zstd", packed);

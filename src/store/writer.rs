@@ -279,9 +279,11 @@ fn commit_all(connection: &mut Connection, batches: &[Waiting]) -> Result<Vec<Co
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
     failpoint!("commit.begun");
     let mut committed = Vec::with_capacity(batches.len());
+    let mut derived = commit::Derived::default();
     for (batch, _, span) in batches {
-        committed.push(span.in_scope(|| commit::apply(&transaction, batch))?);
+        committed.push(span.in_scope(|| commit::apply_rows(&transaction, batch, &mut derived))?);
     }
+    derived.settle(&transaction)?;
     failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
     failpoint!("commit.done");
