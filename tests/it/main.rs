@@ -33,6 +33,7 @@ mod package;
 mod pages;
 mod people;
 mod python;
+mod readers;
 mod recipes;
 mod rename;
 mod replay;

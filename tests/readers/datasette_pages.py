@@ -121,11 +121,11 @@ def main():
             assert spoken_of <= columns | {"rowid"}, f"{name}: no such columns: {spoken_of - columns}"
             assert rows.get("units", {}) == said.get("units", {}), name
             for facet in said.get("facets", []):
+                total = store.execute(f'SELECT count(*) FROM "{name}" WHERE "{facet}" IS NOT NULL').fetchone()[0]
                 found = datasette.json(f"/chatloom/{name}", _size=1, _facet=facet)
                 assert facet in found["facet_results"], f"{name}, {facet}: not in time"
                 results = found["facet_results"][facet]["results"]
-                total = store.execute(f'SELECT count(*) FROM "{name}" WHERE "{facet}" IS NOT NULL').fetchone()[0]
-                assert bool(results) == bool(total), f"{name}, {facet}: {results}"
+                assert results or not total, f"{name}, {facet}: no values"
 
         for name, said in told["queries"].items():
             expected = EXPECTED.get(name, {})
