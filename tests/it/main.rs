@@ -28,6 +28,7 @@ mod metrics;
 mod migrations;
 mod names;
 mod oddities;
+mod oracle;
 mod package;
 #[path = "../../examples/package/pages.rs"]
 mod pages;

@@ -27,6 +27,14 @@ NUMBERS = {
 }
 
 
+# How an attached view is answered; every other one is refused.
+WITHOUT = {"v_hourly": "wrong", "v_conversations": "right", "v_messages": "right", "v_people": "right", "v_visits": "right"}
+
+
+def text(row):
+    return tuple("" if value is None else str(value) for value in row)
+
+
 def opened(folder):
     con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
     con.execute(f"SET file_search_path = '{folder}'")
@@ -80,13 +88,21 @@ def main():
     wanted = store.execute("SELECT max(sent_at) FROM messages").fetchone()[0]
     assert not STILL or newest == NUMBERS["TIMESTAMP"](wanted), (newest, wanted)
 
-    # Why there is a file for it: without, v_hourly is wrong or refused. Once it is right, the page can say so.
-    try:
-        plain = con.execute("SELECT weekday, hour, conversations, contact_messages FROM chatloom.v_hourly").fetchall()
-    except duckdb.Error:
-        plain = None
-    right = store.execute("SELECT weekday, hour, conversations, contact_messages FROM v_hourly").fetchall()
-    assert not STILL or plain is None or sorted(plain) != sorted(right), "DuckDB reads v_hourly itself by now: say so in docs/readers.md"
+    # What docs/readers.md says of views that are not asked for by way of the file; it may say less once this changes.
+    if STILL:
+        for view in views:
+            wanted = sorted(text(row) for row in store.execute(f"SELECT * FROM {view}"))
+            try:
+                found = con.execute(f"SELECT * FROM chatloom.{view}").fetchall()
+                comes = "right" if sorted(map(text, found)) == wanted else "wrong"
+            except duckdb.Error:
+                comes = "error"
+            assert comes == WITHOUT.get(view, "error"), f"chatloom.{view} is {comes}: docs/readers.md says otherwise"
+    blocks = re.findall(r"```sql\n(.*?)```", (pathlib.Path(SQL).parent / "readers.md").read_text(), re.S)
+    for statement in (part for block in blocks for part in block.split(";\n")):
+        statement = re.sub(r"(?m)^\..*$|--.*$", "", statement).strip()
+        if statement and not statement.startswith(("INSTALL", "LOAD")):
+            assert con.execute(statement).fetchall(), statement
     try:
         con.execute("DELETE FROM chatloom.messages")
         sys.exit("DuckDB could write")

@@ -1,15 +1,19 @@
 """Reads a store with pandas, the way docs/readers.md says: numbers are numbers, times are times, NULL stays unknown.
 
-    python pandas_frames.py STORE
+    python pandas_frames.py STORE READERS_MD
+
+STORE is called chatloom.db: what the page shows is run beside it, as it stands.
 """
 
+import os
+import re
 import sqlite3
 import sys
 import urllib.parse
 
 import pandas as pd
 
-STORE = sys.argv[1]
+STORE, PAGE = sys.argv[1:3]
 
 
 def main():
@@ -37,6 +41,10 @@ def main():
         sys.exit("pandas could write")
     except sqlite3.OperationalError as refused:
         assert "readonly" in str(refused), refused
+    con.rollback()
+    block = re.search(r"```python\n(.*?)```", open(PAGE).read(), re.S)[1]
+    os.chdir(os.path.dirname(STORE))
+    exec(block, {})
     print(f"{len(conversations)} conversations, {len(messages)} messages")
 
 
