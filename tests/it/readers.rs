@@ -156,7 +156,7 @@ async fn every_reader_reads_everything_while_the_daemon_writes() {
     let (begun, mut seen) = (home.rev(), 0);
     until("everything read by all of them", SOON * 6, || {
         let passes = home.number("SELECT count(*) FROM sync_runs WHERE status = 'ok'");
-        if passes > seen {
+        if passes >= seen + 3 {
             seen = passes;
             let seed = u64::try_from(passes).unwrap();
             demo::evolve_bd(&mut bd.world().data, seed, now_ms());
@@ -171,7 +171,7 @@ async fn every_reader_reads_everything_while_the_daemon_writes() {
     assert!(passes >= 3 && home.rev() > begun, "little was written meanwhile: {passes} passes");
     assert_eq!(daemon.lines(" ERROR ") + daemon.lines("locked"), 0, "{}", daemon.log());
     daemon.end();
-    assert_eq!(home.number("SELECT count(*) FROM sync_runs WHERE status <> 'ok'"), 0);
+    assert_eq!(home.number("SELECT count(*) FROM sync_runs WHERE status NOT IN ('ok', 'interrupted')"), 0);
     let verified = home.run(&["verify", "--offline", "--json"]).await;
     assert_eq!(verified.code, 0, "{}\n{}", verified.stdout, verified.stderr);
 }
