@@ -154,7 +154,7 @@ async fn every_reader_reads_everything_while_the_daemon_writes() {
 
     // After every pass there is something new: messages in old conversations and new ones, edits, votes, deletions.
     let (begun, mut seen) = (home.rev(), 0);
-    until("everything read by all of them", SOON * 6, || {
+    until("everything read by all of them", SOON * 16, || {
         let passes = home.number("SELECT count(*) FROM sync_runs WHERE status = 'ok'");
         if passes >= seen + 3 {
             seen = passes;
