@@ -28,11 +28,14 @@ mod metrics;
 mod migrations;
 mod names;
 mod oddities;
+mod oracle;
 mod package;
 #[path = "../../examples/package/pages.rs"]
 mod pages;
 mod people;
 mod python;
+mod readers;
+mod recipes;
 mod rename;
 mod replay;
 #[path = "../../examples/package/sbom.rs"]

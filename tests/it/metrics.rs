@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, params};
 
-const SCHEMA: &[&str] = &[
+pub(crate) const SCHEMA: &[&str] = &[
     include_str!("../../migrations/0001_tables.sql"),
     include_str!("../../migrations/0001_views.sql"),
     include_str!("../../migrations/0002_keeping.sql"),
