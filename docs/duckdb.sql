@@ -2,9 +2,8 @@
 --
 --   duckdb -init duckdb.sql          or, in Python: con.execute(open("duckdb.sql").read())
 --
--- Why not chatloom.v_hourly and so on: DuckDB takes the text of an attached view and runs it by its own rules, in which
--- 7 / 2 is 3.5 and date() takes one argument. Some views fail then, and v_hourly gives wrong hours without a word. What
--- is asked through sqlite_query is computed by SQLite; all of it comes back as text, hence the types here.
+-- The views of the attached file (chatloom.v_daily and so on) have the same rows, but DuckDB knows no types for them: what
+-- SQLite computes comes as text. Hence the types here. Through sqlite_query the work is SQLite's, with its indexes.
 ATTACH IF NOT EXISTS 'chatloom.db' AS chatloom (TYPE sqlite, READ_ONLY);
 
 CREATE OR REPLACE VIEW v_conversations AS SELECT
