@@ -8,7 +8,8 @@
 -- carry one time, how long it took is not known (NULL), which is not zero.
 --
 -- DuckDB takes the text of these views and runs it by its own rules where it can. So they keep to words that mean the
--- same to both: whole numbers are divided without a rest, no comparison of row values, no `IS NOT 'text'`, no `date()`.
+-- same to both: whole numbers are divided without a rest, no comparison of row values, no `IS NOT 'text'`, no `date()` of
+-- two arguments (it leaves a `strftime` of three to SQLite).
 
 -- Silence after which a conversation that goes on is a new episode: 24 hours.
 CREATE VIEW episode_gap AS SELECT 86400000 AS ms;
@@ -253,7 +254,7 @@ CREATE VIEW v_daily AS
 SELECT
   s.name AS source,
   ch.kind AS channel,
-  substr(k.first_contact_at, 1, 10) AS day,
+  strftime('%Y-%m-%d', k.first_contact_at_ms / 1000, 'unixepoch') AS day,
   count(c.id) AS conversations,
   sum(k.contact_messages) AS contact_messages,
   sum(k.bot_messages) AS bot_messages,
