@@ -75,7 +75,7 @@ pub use search::{Found, Hit, Piece, Wanted, search};
 pub use search_check::search_problem;
 pub use snapshot::{Beside, Cell, Cut, Part, Snapshot};
 pub use status::{Configured, ShownCursor, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
-pub use views::{Column, Kind, USUAL_VIEWS, VIEWS, View};
 pub use verify::{Gap, changed_texts, integrity, kept, known_gaps, source_names};
+pub use views::{Column, Kind, USUAL_VIEWS, VIEWS, View};
 pub use work::{StaleConversation, UnknownIds};
 pub use writer::{Store, WriterThread};

@@ -110,7 +110,10 @@ impl Snapshot {
     /// The first such source, with those there are.
     pub fn has_sources(&self, names: &[String]) -> Result<(), StoreError> {
         let read = || -> rusqlite::Result<Vec<String>> {
-            self.connection.prepare("SELECT name FROM sources ORDER BY name")?.query_map([], |row| row.get(0))?.collect()
+            self.connection
+                .prepare("SELECT name FROM sources ORDER BY name")?
+                .query_map([], |row| row.get(0))?
+                .collect()
         };
         let known = read().map_err(StoreError::sql("reading the sources"))?;
         match names.iter().find(|name| !known.contains(name)) {
@@ -163,8 +166,9 @@ impl Snapshot {
         let mut part = Part { source: None, month: None };
         let wanted = params![cut.since_ms, cut.until_ms, cut.sources_json()];
         let Some((key, key_column)) = key else {
-            let sql =
-                format!("SELECT {columns}, {source} AS of_source, {month} AS of_month FROM {from} WHERE {filter} ORDER BY {order}");
+            let sql = format!(
+                "SELECT {columns}, {source} AS of_source, {month} AS of_month FROM {from} WHERE {filter} ORDER BY {order}"
+            );
             let mut statement = self.connection.prepare(&sql).map_err(failed(doing))?;
             let mut rows = statement.query(wanted).map_err(failed(doing))?;
             while let Some(row) = rows.next().map_err(failed(doing))? {
@@ -212,8 +216,7 @@ impl Snapshot {
                AND (?3 IS NULL OR s.name IN (SELECT value FROM json_each(?3)))
              ORDER BY began DESC, c.id DESC";
         let mut keys = self.connection.prepare(keys).map_err(failed(doing))?;
-        let mut keys =
-            keys.query(params![cut.since_ms, cut.until_ms, cut.sources_json()]).map_err(failed(doing))?;
+        let mut keys = keys.query(params![cut.since_ms, cut.until_ms, cut.sources_json()]).map_err(failed(doing))?;
         let mut one = query::head_by_id(&self.connection).map_err(failed(doing))?;
         while let Some(row) = keys.next().map_err(failed(doing))? {
             let id: i64 = row.get(0).map_err(failed(doing))?;
@@ -221,6 +224,23 @@ impl Snapshot {
             visit(head)?;
         }
         Ok(())
+    }
+
+    /// How many conversations a range leaves out because nobody knows when they began.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub fn conversations_without_time(&self, cut: &Cut) -> Result<i64, StoreError> {
+        if !cut.is_ranged() {
+            return Ok(0);
+        }
+        let sql = "SELECT count(*) FROM conversations AS c
+             LEFT JOIN conversation_stats AS k ON k.conversation_id = c.id JOIN sources AS s ON s.id = c.source_id
+             WHERE coalesce(c.started_at_ms, k.first_message_at_ms) IS NULL
+               AND (?1 IS NULL OR s.name IN (SELECT value FROM json_each(?1)))";
+        self.connection
+            .query_row(sql, [cut.sources_json()], |row| row.get(0))
+            .map_err(StoreError::sql("counting conversations without a time"))
     }
 
     /// Visits the messages of a conversation, the oldest first, deleted ones too.

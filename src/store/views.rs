@@ -55,6 +55,15 @@ pub(super) struct Walk {
     pub(super) order: &'static str,
 }
 
+#[cfg(test)]
+impl View {
+    /// A view of nothing but columns, for the tests of those that write them.
+    pub(crate) const fn of_columns(columns: &'static [Column]) -> Self {
+        let walk = Walk { from: "", live: "", source: "", time_ms: "", key: None, order: "" };
+        Self { name: "", view: "", columns, sourced: false, parted: false, time: None, walk }
+    }
+}
+
 const fn text(name: &'static str) -> Column {
     Column { name, kind: Kind::Text }
 }
