@@ -7,7 +7,7 @@
 //!   -> normalise (pure) -> batch -> store.commit (rows + rejects + cursor + counters: ONE transaction)
 //! ```
 //!
-//! Imports point down only: `cli -> app -> {sync, web, search, export} -> {provider, store} -> {http, normalise} -> model`, with
+//! Imports point down only: `cli -> app -> {sync, web, search, export} -> page -> {provider, store} -> {http, normalise} -> model`, with
 //! `telemetry` below all that tell something.
 //! A test (`tests/it/imports.rs`) keeps it so.
 

@@ -1,20 +1,21 @@
 //! The folder of an export: it has its name only when it is whole.
 //!
-//! Files are made in `.NAME.part` beside the target, closed to others like the store. A lock tells a part that is being
-//! written from one that a killed process left behind, which the next export removes.
+//! Files are made in `.NAME.part` beside the target, closed to others like the store. A lock on that folder tells a part
+//! that is being written from one that a killed process left behind, which the next export removes. The lock is on the
+//! folder itself and goes with it when it is renamed: nobody takes for a leftover what is about to get its name.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{BufWriter, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::ExportError;
 use super::manifest::Manifest;
 use crate::store::VIEWS;
+use crate::store::failpoint::failpoint;
 
 /// What says of a folder that it is an export, and whole.
 pub(super) const MANIFEST: &str = "export.json";
-const LOCK: &str = ".lock";
 
 /// An export under way.
 #[derive(Debug)]
@@ -28,7 +29,6 @@ pub(super) struct Folder {
 impl Folder {
     /// Begins an export to `target`, unless something stands there that must stay.
     pub(super) fn begin(target: &Path, replace: bool) -> Result<Self, ExportError> {
-        look_at(target, replace)?;
         let part = beside(target, "part")?;
         let fresh = DirBuilder::new().mode(0o700).create(&part);
         match fresh {
@@ -36,19 +36,35 @@ impl Folder {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && part.is_dir() && !part.is_symlink() => {}
             Err(error) => return Err(ExportError::at(&part)(error)),
         }
-        let path = part.join(LOCK);
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let lock = lock.map_err(ExportError::at(&path))?;
-        if lock.try_lock().is_err() {
+        let lock = File::open(&part).map_err(ExportError::at(&part))?;
+        // Some network file systems lock no folders; two exports to one place at once are rarer still.
+        let taken = matches!(lock.try_lock(), Err(TryLockError::WouldBlock));
+        let same = lock.metadata().ok().zip(part.metadata().ok()).is_some_and(|(one, other)| one.ino() == other.ino());
+        if taken || !same {
             return Err(ExportError::Busy { folder: target.to_owned() });
         }
-        // What a killed process left behind.
-        for entry in std::fs::read_dir(&part).map_err(ExportError::at(&part))?.flatten() {
-            if entry.file_name() != LOCK {
-                remove(&entry.path()).map_err(ExportError::at(&entry.path()))?;
+        let folder = Self { part, target: target.to_owned(), _lock: lock };
+        match folder.clear().and_then(|()| look_at(target, replace)) {
+            Ok(()) => Ok(folder),
+            Err(error) => {
+                folder.abandon();
+                Err(error)
             }
         }
-        Ok(Self { part, target: target.to_owned(), _lock: lock })
+    }
+
+    /// Sees to what killed processes left behind: half of an export, or an earlier one on its way out.
+    fn clear(&self) -> Result<(), ExportError> {
+        for entry in std::fs::read_dir(&self.part).map_err(ExportError::at(&self.part))?.flatten() {
+            remove(&entry.path()).map_err(ExportError::at(&entry.path()))?;
+        }
+        let old = beside(&self.target, "old")?;
+        if !old.is_dir() {
+            return Ok(());
+        }
+        // It made way for one that did not come.
+        let seen_to = if self.target.exists() { remove(&old) } else { std::fs::rename(&old, &self.target) };
+        seen_to.map_err(ExportError::at(&old))
     }
 
     /// Makes a file for its owner alone, with the folders that it stands in.
@@ -94,13 +110,10 @@ impl Folder {
     /// Gives the export its name; an earlier one makes way, and is removed then.
     pub(super) fn finish(self) -> Result<(), ExportError> {
         let place = || -> std::io::Result<()> {
-            std::fs::remove_file(self.part.join(LOCK))?;
             let old = beside(&self.target, "old").map_err(|error| std::io::Error::other(error.to_string()))?;
             if self.target.join(MANIFEST).exists() {
-                if old.exists() {
-                    remove(&old)?;
-                }
                 std::fs::rename(&self.target, &old)?;
+                failpoint!("export.made_way");
                 if let Err(error) = std::fs::rename(&self.part, &self.target) {
                     std::fs::rename(&old, &self.target)?;
                     return Err(error);
@@ -257,5 +270,15 @@ mod tests {
         assert!(!home.path().join(".out.part/messages.csv").exists() && !target.exists());
         second.finish().unwrap();
         assert!(target.is_dir() && !home.path().join(".out.part").exists());
+    }
+
+    #[test]
+    fn an_earlier_export_that_made_way_in_vain_comes_back() {
+        let home = tempfile::tempdir().unwrap();
+        let (target, old) = (home.path().join("out"), home.path().join(".out.old"));
+        std::fs::create_dir(&old).unwrap();
+        std::fs::write(old.join(MANIFEST), "{}").unwrap();
+        assert!(matches!(Folder::begin(&target, false), Err(ExportError::Exists { .. })));
+        assert!(target.join(MANIFEST).exists() && !old.exists() && !home.path().join(".out.part").exists());
     }
 }
