@@ -25,8 +25,11 @@ use super::table::Table;
 use crate::store::{Cell, Column, Kind, Part, View};
 use group::Group;
 
-/// What Hive, DuckDB and Arrow take for NULL in the name of a folder.
-const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
+/// The month of rows without a time, in the name of a folder. Hive's own word for NULL would do, but for Arrow, which
+/// refuses to read where no folder has another one.
+const NO_MONTH: &str = "unknown";
+/// The source in the path of a file that only shows what rows would look like.
+const NO_SOURCE: &str = "none";
 
 /// A view as Parquet files.
 pub(super) struct Parquet<'f> {
@@ -74,15 +77,12 @@ impl<'f> Parquet<'f> {
     }
 
     fn file(&mut self, part: &Part) -> Result<(), ExportError> {
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| NO_VALUE.to_owned());
-        let path = match self.view.parted {
-            true => format!(
-                "{}/source={}/month={}/part-0000.parquet",
-                self.view.name,
-                value(&part.source),
-                value(&part.month)
-            ),
-            false => format!("{}.parquet", self.view.name),
+        let path = if self.view.parted {
+            let source = part.source.as_deref().unwrap_or(NO_SOURCE);
+            let month = part.month.as_deref().unwrap_or(NO_MONTH);
+            format!("{}/source={source}/month={month}/part-0000.parquet", self.view.name)
+        } else {
+            format!("{}.parquet", self.view.name)
         };
         let file = self.folder.create(&path)?;
         let writer = SerializedFileWriter::new(file, Arc::clone(&self.schema), Arc::clone(&self.properties))

@@ -153,8 +153,6 @@ impl Snapshot {
         cut: &Cut,
         mut visit: impl FnMut(&Part, &[Cell<'_>]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let failed = StoreError::sql;
-        let doing = "reading rows for an export";
         let Walk { from, live, source, time_ms, key, order } = view.walk;
         let columns: Vec<String> = view.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
         let columns = columns.join(", ");
@@ -169,12 +167,12 @@ impl Snapshot {
             let sql = format!(
                 "SELECT {columns}, {source} AS of_source, {month} AS of_month FROM {from} WHERE {filter} ORDER BY {order}"
             );
-            let mut statement = self.connection.prepare(&sql).map_err(failed(doing))?;
-            let mut rows = statement.query(wanted).map_err(failed(doing))?;
-            while let Some(row) = rows.next().map_err(failed(doing))? {
+            let mut statement = self.connection.prepare(&sql).map_err(unread)?;
+            let mut rows = statement.query(wanted).map_err(unread)?;
+            while let Some(row) = rows.next().map_err(unread)? {
                 let width = view.columns.len();
-                part.follow(row, width).map_err(failed(doing))?;
-                visit(&part, &cells(row, width).map_err(failed(doing))?)?;
+                part.follow(row, width).map_err(unread)?;
+                visit(&part, &cells(row, width).map_err(unread)?)?;
             }
             return Ok(());
         };
@@ -182,16 +180,16 @@ impl Snapshot {
             "SELECT {key}, {source} AS of_source, {month} AS of_month FROM {from} WHERE {filter}
              ORDER BY of_source, of_month, {key}"
         );
-        let mut keys = self.connection.prepare(&keys).map_err(failed(doing))?;
+        let mut keys = self.connection.prepare(&keys).map_err(unread)?;
         let one = format!("SELECT {columns} FROM {} WHERE {key_column} = ?1", view.view);
-        let mut one = self.connection.prepare(&one).map_err(failed(doing))?;
-        let mut keys = keys.query(wanted).map_err(failed(doing))?;
-        while let Some(row) = keys.next().map_err(failed(doing))? {
-            let id: i64 = row.get(0).map_err(failed(doing))?;
-            part.follow(row, 1).map_err(failed(doing))?;
-            let mut found = one.query([id]).map_err(failed(doing))?;
-            while let Some(row) = found.next().map_err(failed(doing))? {
-                visit(&part, &cells(row, view.columns.len()).map_err(failed(doing))?)?;
+        let mut one = self.connection.prepare(&one).map_err(unread)?;
+        let mut keys = keys.query(wanted).map_err(unread)?;
+        while let Some(row) = keys.next().map_err(unread)? {
+            let id: i64 = row.get(0).map_err(unread)?;
+            part.follow(row, 1).map_err(unread)?;
+            let mut found = one.query([id]).map_err(unread)?;
+            while let Some(row) = found.next().map_err(unread)? {
+                visit(&part, &cells(row, view.columns.len()).map_err(unread)?)?;
             }
         }
         Ok(())
@@ -288,6 +286,16 @@ impl Part {
             }
         }
         Ok(())
+    }
+}
+
+/// Keys are sorted in a temporary file, which may find its own disk full.
+fn unread(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::CannotOpen) => StoreError::sql(
+            "reading rows for an export (is there room for temporary files, in SQLITE_TMPDIR or /var/tmp?)",
+        )(error),
+        _ => StoreError::sql("reading rows for an export")(error),
     }
 }
 

@@ -146,14 +146,33 @@ async fn files_and_folders_are_closed_to_others_whatever_the_umask() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_between_two_names_the_earlier_export_comes_back() {
+    let all = Everybody::start().await;
+    let home = Home::new(&all.config());
+    home.sync().await;
+    export(&home, "csv", "out", &[]).await;
+    let mut command = home.command(&["export", "--format", "jsonl", "--to", "out", "--replace"], "chatloom=info");
+    command.env("CHATLOOM_FAULTS", "crash=export.made_way:1");
+    assert_ne!(run(command).await.code, 0);
+    assert!(!home.folder.path().join("out").exists());
+    let refused = home.run(&["export", "--format", "jsonl", "--to", "out"]).await;
+    assert_eq!(refused.code, 1);
+    assert_says(&refused.stderr, &["holds an earlier export"]);
+    assert!(home.folder.path().join("out/messages.csv").exists());
+    export(&home, "jsonl", "out", &["--replace"]).await;
+    assert_eq!(files(&home.folder.path().join("out")).len(), 4);
+}
+
 /// A disk that is full as soon as something is written: the part's folder is made, and its files cannot grow.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_on_files_leaves_nothing() {
     let (home, _bd) = large().await;
     let mut shell = Command::new("sh");
-    // Python's way to say "no file above a megabyte, and an error instead of a signal".
+    // Python's way to say "no file above so many bytes, and an error instead of a signal": room for the keys that are
+    // sorted, and not for the texts.
     let limited = "import os, resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); \
-                   resource.setrlimit(resource.RLIMIT_FSIZE, (1000000, 1000000)); os.execv(sys.argv[1], sys.argv[1:])";
+                   resource.setrlimit(resource.RLIMIT_FSIZE, (20000000, 20000000)); os.execv(sys.argv[1], sys.argv[1:])";
     shell.args(["-c", "exec \"$0\" \"$@\""]).arg(crate::python::tool("python")).args(["-c", limited]);
     shell.arg(assert_cmd::cargo::cargo_bin!("chatloom")).args(["export", "--format", "jsonl", "--to", "out"]);
     shell.current_dir(home.folder.path()).env_clear();
