@@ -82,7 +82,6 @@ impl Snapshot {
     }
 
     /// Stops the statement that is running, from another thread.
-    #[must_use]
     pub fn interrupter(&self) -> impl Fn() + Send + Sync + use<> {
         let handle = self.connection.get_interrupt_handle();
         move || handle.interrupt()
