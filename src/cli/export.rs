@@ -23,7 +23,7 @@ const LOG: Duration = Duration::from_secs(10);
 /// Options of `export`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// What kind of files
+    /// What kind of files; html is a page per conversation and an index
     #[arg(long, value_name = "FORMAT", value_enum)]
     format: Kind,
     /// The folder to write; it appears when it is whole
@@ -54,7 +54,6 @@ enum Kind {
     Csv,
     Jsonl,
     Parquet,
-    /// A page per conversation, and an index
     Html,
 }
 
