@@ -7,18 +7,20 @@
 //!   -> normalise (pure) -> batch -> store.commit (rows + rejects + cursor + counters: ONE transaction)
 //! ```
 //!
-//! Imports point down only: `cli -> app -> {sync, web, search} -> {provider, store} -> {http, normalise} -> model`, with
+//! Imports point down only: `cli -> app -> {sync, web, search, export} -> page -> {provider, store} -> {http, normalise} -> model`, with
 //! `telemetry` below all that tell something.
 //! A test (`tests/it/imports.rs`) keeps it so.
 
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod export;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
 pub mod model;
 pub mod normalise;
+pub mod page;
 pub mod provider;
 pub mod search;
 pub mod sim;

@@ -9,6 +9,7 @@ mod check;
 mod check_report;
 mod demo;
 mod explain;
+mod export;
 mod forget;
 mod init;
 mod logging;
@@ -89,6 +90,8 @@ enum Command {
     Stats(stats::Args),
     /// Show which messages make a number
     Explain(explain::Args),
+    /// Write messages, conversations and metrics as CSV, JSONL or Parquet, or conversations as pages
+    Export(export::Args),
     /// Sync simulated providers into a file and show what it holds; needs no account
     Demo(demo::Args),
 }
@@ -217,6 +220,10 @@ async fn dispatch(args: Args) -> Exit {
         },
         Command::Stats(stats) => match load_without_keys(args.config.as_deref()) {
             Ok(config) => stats::run(&stats, &config),
+            Err(exit) => exit,
+        },
+        Command::Export(export) => match load_without_keys(args.config.as_deref()) {
+            Ok(config) => export::run(export, &config).await,
             Err(exit) => exit,
         },
         Command::Explain(explain) => match load_without_keys(args.config.as_deref()) {

@@ -1,6 +1,6 @@
 //! Reading conversations back.
 
-use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow};
+use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, Statement};
 use serde::Serialize;
 
 use super::StoreError;
@@ -87,7 +87,7 @@ pub fn find_conversation(connection: &Connection, asked: &str) -> Result<Convers
     found.pop().ok_or_else(|| TranscriptError::NotFound(asked.to_owned()))
 }
 
-fn head(row: &SqlRow<'_>) -> rusqlite::Result<ConversationHead> {
+pub(super) fn head(row: &SqlRow<'_>) -> rusqlite::Result<ConversationHead> {
     Ok(ConversationHead {
         id: row.get(0)?,
         source: row.get(1)?,
@@ -105,39 +105,66 @@ fn head(row: &SqlRow<'_>) -> rusqlite::Result<ConversationHead> {
     })
 }
 
+/// A statement that finds the head of a conversation by its row id.
+pub(super) fn head_by_id(connection: &Connection) -> rusqlite::Result<Statement<'_>> {
+    connection.prepare(&format!("{HEAD} WHERE c.id = ?1"))
+}
+
 /// The messages of a conversation, oldest first, deleted ones included.
 ///
 /// # Errors
 /// SQLite failed.
 pub fn transcript(connection: &Connection, conversation: i64) -> Result<Vec<Line>, StoreError> {
-    let read = || -> rusqlite::Result<Vec<Line>> {
-        let mut citations = connection
-            .prepare("SELECT coalesce(url, title, '') FROM citations WHERE message_id = ?1 ORDER BY ordinal")?;
-        let mut messages = connection.prepare(
+    let mut lines = Vec::new();
+    each_line(connection, conversation, |_, line| -> Result<(), StoreError> {
+        lines.push(line);
+        Ok(())
+    })?;
+    Ok(lines)
+}
+
+/// Visits the same one at a time, each with its row id.
+pub(super) fn each_line<E: From<StoreError>>(
+    connection: &Connection,
+    conversation: i64,
+    mut visit: impl FnMut(i64, Line) -> Result<(), E>,
+) -> Result<(), E> {
+    let failed = StoreError::sql;
+    let doing = "reading a transcript";
+    let mut citations = connection
+        .prepare_cached("SELECT coalesce(url, title, '') FROM citations WHERE message_id = ?1 ORDER BY ordinal")
+        .map_err(failed(doing))?;
+    let mut messages = connection
+        .prepare_cached(
             "SELECT m.id, m.external_id, m.sent_at, m.author_kind, p.name, m.kind, m.event, m.body_text, m.reaction,
                     m.model, m.edited_at, m.deleted_at
              FROM messages AS m LEFT JOIN participants AS p ON p.id = m.author_id
              WHERE m.conversation_id = ?1 ORDER BY m.sent_at_ms, m.seq, m.id",
-        )?;
-        messages
-            .query_map([conversation], |row| {
-                let id: i64 = row.get(0)?;
-                Ok(Line {
-                    external_id: row.get(1)?,
-                    sent_at: row.get(2)?,
-                    author_kind: row.get(3)?,
-                    author: row.get(4)?,
-                    kind: row.get(5)?,
-                    event: row.get(6)?,
-                    body_text: row.get(7)?,
-                    reaction: row.get(8)?,
-                    model: row.get(9)?,
-                    edited_at: row.get(10)?,
-                    deleted_at: row.get(11)?,
-                    citations: citations.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?,
-                })
-            })?
-            .collect()
+        )
+        .map_err(failed(doing))?;
+    let mut rows = messages.query([conversation]).map_err(failed(doing))?;
+    while let Some(row) = rows.next().map_err(failed(doing))? {
+        let (id, line) = line(row, &mut citations).map_err(failed(doing))?;
+        visit(id, line)?;
+    }
+    Ok(())
+}
+
+fn line(row: &SqlRow<'_>, citations: &mut Statement<'_>) -> rusqlite::Result<(i64, Line)> {
+    let id: i64 = row.get(0)?;
+    let line = Line {
+        external_id: row.get(1)?,
+        sent_at: row.get(2)?,
+        author_kind: row.get(3)?,
+        author: row.get(4)?,
+        kind: row.get(5)?,
+        event: row.get(6)?,
+        body_text: row.get(7)?,
+        reaction: row.get(8)?,
+        model: row.get(9)?,
+        edited_at: row.get(10)?,
+        deleted_at: row.get(11)?,
+        citations: citations.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?,
     };
-    read().map_err(StoreError::sql("reading a transcript"))
+    Ok((id, line))
 }

@@ -11,11 +11,13 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         "fuzzing",
         &["app", "cli", "config", "http", "model", "normalise", "provider", "search", "sync", "telemetry", "web"],
     ),
-    ("cli", &["app", "config", "provider", "search", "sim", "store", "sync", "telemetry", "web"]),
+    ("cli", &["app", "config", "export", "page", "provider", "search", "sim", "store", "sync", "telemetry", "web"]),
     ("sim", &["model"]),
     ("app", &["config", "http", "model", "normalise", "provider", "store", "sync", "telemetry", "web"]),
     ("web", &["model", "store", "telemetry"]),
     ("search", &["normalise", "store"]),
+    ("export", &["page", "store", "telemetry"]),
+    ("page", &["store", "telemetry"]),
     ("sync", &["http", "model", "normalise", "provider", "store", "telemetry"]),
     ("provider", &["http", "model", "normalise"]),
     ("store", &["model", "normalise", "telemetry"]),
@@ -40,6 +42,7 @@ const ONE_USER: &[(&str, &str)] = &[
     ("prometheus_client", "telemetry"),
     ("hyper", "web"),
     ("rustix", "cli"),
+    ("parquet", "export"),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

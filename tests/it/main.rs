@@ -10,6 +10,7 @@ mod drift;
 mod drift_list;
 mod drift_moves;
 mod drift_walks;
+mod export;
 mod failures;
 mod faults;
 mod forget;

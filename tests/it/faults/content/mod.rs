@@ -34,7 +34,11 @@ pub(super) const ROWS: &[Row] = &[
         "bidirectional overrides, zero-width characters, 10,000 combining marks",
         "neutralised where they are shown, kept as they are in the store",
     ),
-    Row::left_out("I6", "cells that begin with `=`, `+`, `-`, `@` in CSV", "there is no export command yet"),
+    Row::played(
+        "I6",
+        "cells that begin with `=`, `+`, `-`, `@`, tab or line end in CSV",
+        "an apostrophe stands before them in columns of text, which can be taken away again; numbers stay numbers",
+    ),
     Row::played(
         "I7",
         "line breaks in ids and reasons that reach logs, the service manager's status, HTTP headers",
