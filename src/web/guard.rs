@@ -188,7 +188,11 @@ pub(crate) fn fuzzed(host: &[u8], authorization: &[u8]) {
     }
     let token = SecretString::from("a-long-token");
     if shows(request.headers(), &token) {
-        let pair = authorization.trim_ascii_end().rsplit(|byte| *byte == b' ').next().and_then(|pair| STANDARD.decode(pair).ok());
+        let pair = authorization
+            .trim_ascii_end()
+            .rsplit(|byte| *byte == b' ')
+            .next()
+            .and_then(|pair| STANDARD.decode(pair).ok());
         let typed = pair.is_some_and(|pair| pair.ends_with(b":a-long-token"));
         assert!(typed || authorization.trim_ascii_end().ends_with(b"a-long-token"));
     }
@@ -254,7 +258,9 @@ mod tests {
         };
         assert!(shown(&["Bearer a-long-token"]) && shown(&["bearer  a-long-token"]));
         let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
-        assert!(shown(&[&basic("anybody:a-long-token")]) && shown(&[&basic(":a-long-token").replace("Basic", "basic")]));
+        assert!(
+            shown(&[&basic("anybody:a-long-token")]) && shown(&[&basic(":a-long-token").replace("Basic", "basic")])
+        );
         for wrong in ["a-long-token", "a-long-token:", "x:a-long-toke", "x:a-long-token ", "x:y:a-long-token"] {
             assert!(!shown(&[&basic(wrong)]), "{wrong}");
         }

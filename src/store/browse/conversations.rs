@@ -101,7 +101,8 @@ pub struct ConversationRow {
 }
 
 /// `m` is the contact's first message: found along an index, for the rows that are shown.
-const COLUMNS: &str = "c.id, s.name, s.provider, c.external_id, ch.kind, ch.name, c.title, c.page_url, p.name, p.person_id,
+const COLUMNS: &str =
+    "c.id, s.name, s.provider, c.external_id, ch.kind, ch.name, c.title, c.page_url, p.name, p.person_id,
     c.status, c.started_at_ms, k.last_message_at_ms, k.messages,
     CASE WHEN s.provider <> 'brilliant_directories' THEN coalesce(c.escalated, 0) OR k.agent_messages > 0 END,
     k.waiting_since_ms, k.first_response_ms, c.complete, c.incomplete_reason, c.deleted_at_ms,

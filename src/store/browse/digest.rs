@@ -96,10 +96,8 @@ fn read(connection: &Connection, digest: &mut Digest) -> rusqlite::Result<()> {
         .collect::<rusqlite::Result<_>>()?;
     let has_bots: Vec<bool> = sources.iter().map(|(_, _, provider)| provider != "brilliant_directories").collect();
     let ids: Vec<i64> = sources.iter().map(|(id, ..)| *id).collect();
-    digest.sources = sources
-        .into_iter()
-        .map(|(_, name, provider)| SourceSums { name, provider, ..SourceSums::default() })
-        .collect();
+    digest.sources =
+        sources.into_iter().map(|(_, name, provider)| SourceSums { name, provider, ..SourceSums::default() }).collect();
     let deleted = conversations(connection, digest, &ids, &has_bots)?;
     hours(connection, digest, &deleted)?;
     waiting(connection, digest)
@@ -146,7 +144,10 @@ fn conversations(
             day.contained += u64::from(bot > 0 && !escalated);
         }
         if let Some(response_ms) = row.get::<_, Option<i64>>(9)? {
-            #[expect(clippy::cast_possible_truncation, reason = "seven digits of a waiting time are plenty for a median")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "seven digits of a waiting time are plenty for a median"
+            )]
             let seconds = (response_ms as f64 / 1000.0) as f32;
             day.first_responses.push(seconds);
         }

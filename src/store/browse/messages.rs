@@ -116,12 +116,7 @@ pub fn stretch(
 /// Where a message stands in its conversation.
 type Place = (Option<i64>, i64, i64);
 
-fn read(
-    connection: &Connection,
-    conversation: i64,
-    span: Span,
-    limit: u32,
-) -> rusqlite::Result<Option<Stretch>> {
+fn read(connection: &Connection, conversation: i64, span: Span, limit: u32) -> rusqlite::Result<Option<Stretch>> {
     let place = |id: i64| {
         connection
             .query_row(
@@ -245,9 +240,7 @@ fn furnish(connection: &Connection, message: &mut MessageRow) -> rusqlite::Resul
         .collect::<rusqlite::Result<_>>()?;
     message.attachments = connection
         .prepare_cached("SELECT kind, url, name FROM attachments WHERE message_id = ?1 ORDER BY ordinal LIMIT ?2")?
-        .query_map([message.id, EACH], |row| {
-            Ok(Attachment { kind: row.get(0)?, url: row.get(1)?, name: row.get(2)? })
-        })?
+        .query_map([message.id, EACH], |row| Ok(Attachment { kind: row.get(0)?, url: row.get(1)?, name: row.get(2)? }))?
         .collect::<rusqlite::Result<_>>()?;
     message.revisions = connection
         .prepare_cached(
@@ -319,11 +312,7 @@ pub fn changes(connection: &Connection, filter: &ChangeFilter) -> Result<ChangeP
         if !filter.deleted {
             all.add("m.deleted_at_ms IS NULL");
         }
-        let sql = format!(
-            "SELECT {COLUMNS} WHERE {} ORDER BY m.rev LIMIT {}",
-            all.sql,
-            i64::from(filter.limit) + 1
-        );
+        let sql = format!("SELECT {COLUMNS} WHERE {} ORDER BY m.rev LIMIT {}", all.sql, i64::from(filter.limit) + 1);
         let mut messages = all.list(connection, &sql, message)?;
         let mut more = cut(&mut messages, filter.limit);
         let mut characters = 0;

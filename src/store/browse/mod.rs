@@ -10,7 +10,9 @@ mod messages;
 mod people;
 mod runs;
 
-pub use conversations::{ConversationFilter, ConversationPage, ConversationPlace, ConversationRow, conversation, conversations};
+pub use conversations::{
+    ConversationFilter, ConversationPage, ConversationPlace, ConversationRow, conversation, conversations,
+};
 pub use digest::{Day, Digest, QUARTER_MS, SourceSums, Waiting, digest};
 pub use letters::{LetterFilter, LetterPage, LetterRow, letters};
 pub use messages::{
