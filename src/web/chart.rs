@@ -172,8 +172,9 @@ pub(super) fn heat(week: &[[u64; 24]; 7], zone: &str) -> Markup {
     const CELL: f64 = 17.5;
     const ROW: f64 = 20.0;
     let most = week.iter().flatten().copied().max().unwrap_or(0);
-    // Five steps; nothing at all is a step of its own.
-    let level = |n: u64| if n == 0 { 0 } else { (n * 5).div_ceil(most.max(1)).clamp(1, 5) };
+    let least = week.iter().flatten().copied().filter(|n| *n > 0).min().unwrap_or(0);
+    // Five steps from the quietest hour to the busiest; nothing at all is a step of its own.
+    let level = |n: u64| if n == 0 { 0 } else { 1 + (n - least) * 4 / (most - least).max(1) };
     let mut busy: Vec<(u64, usize, usize)> = ORDER
         .iter()
         .flat_map(|day| {

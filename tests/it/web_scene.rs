@@ -9,7 +9,8 @@ use crate::metrics::KEPT;
 use crate::telling::{Answer, Listener};
 
 /// What somebody writes who hopes that a page shows it as it is.
-pub(crate) const HOSTILE: &str = "</div><script>alert('x')</script><img src=x onerror=\"alert(1)\"> &lt;b&gt; \u{202e}gnp.exe";
+pub(crate) const HOSTILE: &str =
+    "</div><script>alert('x')</script><img src=x onerror=\"alert(1)\"> &lt;b&gt; \u{202e}gnp.exe";
 
 pub(crate) struct Stage {
     pub(crate) home: Home,
@@ -126,7 +127,11 @@ pub(crate) fn many(store: &Connection) {
                  + CASE ((c.id * 31 + i * 17) % 9) WHEN 0 THEN 86400000 WHEN 1 THEN 7200000 WHEN 2 THEN 14400000 WHEN 3 THEN 21600000
                    WHEN 4 THEN 3600000 WHEN 5 THEN 10800000 WHEN 6 THEN 50400000 WHEN 7 THEN 28800000 ELSE 600000 END AS back
                FROM conversations AS c, n
-               WHERE c.id < 1000 AND c.deleted_at_ms IS NULL AND (c.id * 7919 + i * 104729) % 100 < 46 - i / 5;
+               WHERE c.id < 1000 AND c.deleted_at_ms IS NULL AND (c.id * 7919 + i * 104729) % 100 < iif(i < 22, 40, 8 - i / 20);
+             DELETE FROM times WHERE EXISTS (
+               SELECT 1 FROM (SELECT (started_at_ms - back) / 1000 AS at FROM conversations WHERE id = times.c)
+               WHERE (strftime('%H', at, 'unixepoch') NOT BETWEEN '08' AND '19' AND (times.c + i) % 6 <> 0)
+                 OR (strftime('%w', at, 'unixepoch') IN ('0', '6') AND (times.c + i) % 3 <> 0));
              INSERT INTO conversations (id, source_id, external_id, channel_id, contact_id, status, title, page_url, started_at_ms,
                  last_message_at_ms, escalated, complete, rev)
                SELECT c.id + i * 1000, source_id, external_id || '~' || i, channel_id, contact_id, iif(i > 3, 'closed', status), title, page_url,

@@ -110,21 +110,14 @@ fn responses(step: &str, stretches: &[Stretch]) -> Markup {
     Chart {
         id: "responses",
         title: "First response",
-        note: "How long the first question waits for a bot or a human: the middle one of all, and nine in ten.",
+        note: "How long the first question waits for a bot or a human: half of them no longer than this.",
         step,
         labels: labels(stretches),
-        series: vec![
-            Series {
-                name: "median",
-                class: "s1",
-                values: values(stretches, |sums| sums.first_response_median_seconds),
-            },
-            Series {
-                name: "nine in ten",
-                class: "s3",
-                values: values(stretches, |sums| sums.first_response_p90_seconds),
-            },
-        ],
+        series: vec![Series {
+            name: "median",
+            class: "s1",
+            values: values(stretches, |sums| sums.first_response_median_seconds),
+        }],
         written: span,
         top: None,
     }
