@@ -72,6 +72,8 @@ impl Site {
 
     /// The digest: as it stands while it is fresh, or stands for a moment still while a new one is made.
     pub(super) async fn digest(&self) -> Result<Arc<Held>, Trouble> {
+        // From memory or not: nothing is shown of a store that cannot be read.
+        self.read(|_| Ok(())).await?;
         if let Some(held) = self.held() {
             let age = held.read_at.elapsed();
             if age < FRESH.max(held.took.saturating_mul(SHARE)) {

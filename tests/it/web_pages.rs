@@ -44,7 +44,7 @@ async fn texts_of_strangers_are_escaped_wherever_they_stand() {
         "voted down",
         "<del>Deleted answer</del>",
         "<a href=\"https://shop.example.test/returns\" rel=\"noopener noreferrer nofollow\">",
-        "All 600",
+        "All 300,012",
         "/conversations/90001/messages/9000004/text",
         "Time unknown",
         "there may be more at the provider",
