@@ -57,8 +57,8 @@ fn tiles(sums: &Sums, waiting: i64, zone: &Zone) -> Markup {
     html! {
         dl.tiles {
             div { dt { "Conversations" } dd { (number(i64::try_from(sums.conversations).unwrap_or(i64::MAX))) } }
-            div { dt { "Messages of contacts" } dd { (number(sums.contact_messages)) } }
-            div { dt { "First response, median" } dd { (sums.first_response_median_seconds.map_or("–".to_owned(), span)) } }
+            div { dt { "Contacts' messages" } dd { (number(sums.contact_messages)) } }
+            div { dt { "Median first response" } dd { (sums.first_response_median_seconds.map_or("–".to_owned(), span)) } }
             div { dt { "Contained by bots" } dd { (share(sums.contained)) } }
             div { dt { "Escalated" } dd { (share(sums.escalated)) } }
             div { dt { "Unanswered now" } dd { a href=(zone.to("/conversations", &[("unanswered", "1")])) { (number(waiting)) } } }
