@@ -98,7 +98,7 @@ async fn overview(State(site): State<Site>, uri: Uri) -> Response {
         let (step, stretches) = figures::stretches(&held.digest, range);
         Ok(Overview {
             as_of: iso(held.as_of_ms),
-            since: range.from_day(),
+            since: range.since(),
             total: figures::total(&held.digest, range),
             step,
             stretches,
@@ -164,7 +164,7 @@ async fn daily(State(site): State<Site>, uri: Uri) -> Response {
         let ask = Ask::of(&uri, &["days", "source"])?;
         let (held, range) = ranged(&site, &ask).await?;
         let days = figures::daily(&held.digest, range, ask.text("source"));
-        Ok(Daily { as_of: iso(held.as_of_ms), since: range.from_day(), days })
+        Ok(Daily { as_of: iso(held.as_of_ms), since: range.since(), days })
     };
     answer(made.await)
 }
@@ -194,7 +194,7 @@ async fn hourly(State(site): State<Site>, uri: Uri) -> Response {
             let hours = day.iter().enumerate().filter(|(_, messages)| **messages > 0);
             hours.map(move |(hour, messages)| Hour { weekday, hour, contact_messages: *messages })
         });
-        Ok(Hourly { as_of: iso(held.as_of_ms), since: range.from_day(), hours: hours.collect(), zone: zone.name })
+        Ok(Hourly { as_of: iso(held.as_of_ms), since: range.since(), hours: hours.collect(), zone: zone.name })
     };
     answer(made.await)
 }
@@ -211,7 +211,7 @@ async fn response_times(State(site): State<Site>, uri: Uri) -> Response {
         let ask = Ask::of(&uri, &["days"])?;
         let (held, range) = ranged(&site, &ask).await?;
         let sources = figures::by_source(&held.digest, range);
-        Ok(ResponseTimes { as_of: iso(held.as_of_ms), since: range.from_day(), sources })
+        Ok(ResponseTimes { as_of: iso(held.as_of_ms), since: range.since(), sources })
     };
     answer(made.await)
 }

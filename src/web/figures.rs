@@ -45,15 +45,15 @@ impl Range {
         (self.from..=self.to).contains(&day)
     }
 
-    pub(super) fn from_day(self) -> String {
+    pub(super) fn since(self) -> String {
         date(self.from).to_string()
     }
 
     /// Stretches short enough to tell something, and few enough to be drawn.
     fn step(self) -> Step {
         match self.to - self.from {
-            ..=100 => Step::Day,
-            ..=800 => Step::Week,
+            ..101 => Step::Day,
+            101..801 => Step::Week,
             _ => Step::Month,
         }
     }

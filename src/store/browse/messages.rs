@@ -97,7 +97,7 @@ pub struct Revision {
 
 const COLUMNS: &str = "m.id, m.conversation_id, m.external_id, m.sent_at_ms, m.author_kind, p.name, m.kind, m.event,
     substr(m.body_text, 1, 20000), length(m.body_text), m.reaction, m.model, m.edited_at_ms, m.deleted_at_ms,
-    m.erased_at_ms, m.rev
+    m.erased_at_ms, m.rev, m.seq
     FROM messages AS m LEFT JOIN participants AS p ON p.id = m.author_id";
 
 /// Reads a part of a conversation. `None`: the message that it was to begin at is none of this conversation.
@@ -187,9 +187,8 @@ fn side(
     };
     let way = if later { "" } else { "DESC" };
     let sql = format!(
-        "SELECT {COLUMNS_WITH_SEQ} WHERE m.conversation_id = ?1 AND {condition}
-         ORDER BY m.sent_at_ms {way}, m.seq {way}, m.id {way} LIMIT ?5",
-        COLUMNS_WITH_SEQ = COLUMNS.replacen("m.rev\n", "m.rev, m.seq\n", 1)
+        "SELECT {COLUMNS} WHERE m.conversation_id = ?1 AND {condition}
+         ORDER BY m.sent_at_ms {way}, m.seq {way}, m.id {way} LIMIT ?5"
     );
     let (ms, seq, id) = place.map_or((None, 0, 0), |(ms, seq, id)| (ms, seq, id));
     let mut statement = connection.prepare(&sql)?;

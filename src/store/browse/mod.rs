@@ -120,6 +120,7 @@ fn time<S: Serializer>(ms: &i64, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(&iso(*ms))
 }
 
+#[expect(clippy::ref_option, reason = "serde hands on a reference to the field")]
 fn time_if_known<S: Serializer>(ms: &Option<i64>, to: S) -> Result<S::Ok, S::Error> {
     match ms {
         Some(ms) => time(ms, to),

@@ -104,15 +104,14 @@ fn head(row: &ConversationRow, zone: &Zone) -> Markup {
 }
 
 fn transcript(messages: &[MessageRow], zone: &Zone) -> Markup {
-    let mut last = String::new();
+    let day = |message: &MessageRow| message.sent_at_ms.map_or("Time unknown".to_owned(), |ms| zone.day(ms));
+    let days: Vec<String> = messages.iter().map(day).collect();
     html! {
         @if messages.is_empty() { p.empty { "No message is stored." } }
         ol.transcript {
-            @for message in messages {
-                @let day = message.sent_at_ms.map_or("Time unknown".to_owned(), |ms| zone.day(ms));
-                @if day != last { li.day { h2 { (day) } } }
+            @for (at, (message, day)) in messages.iter().zip(&days).enumerate() {
+                @if at == 0 || days.get(at - 1) != Some(day) { li.day { h2 { (day) } } }
                 (one(message, zone))
-                @let _ = last.clone_from(&day);
             }
         }
     }
