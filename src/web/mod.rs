@@ -75,6 +75,9 @@ pub async fn start(
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
     let site = site::Site::new(board.clone());
+    // The first visitor finds the figures made.
+    let early = site.clone();
+    tokio::spawn(async move { drop(early.digest().await) });
     let routes = health::router(board).merge(pages::router(site.clone())).merge(api::router(site));
     let router = guard::around(routes, token);
     let task = tokio::spawn(accept::serve(listener, router, cancel));

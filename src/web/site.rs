@@ -21,7 +21,7 @@ const SHARE: u32 = 20;
 /// An older one is not shown while a new one is made: the new one is waited for.
 const STALE: Duration = Duration::from_secs(60);
 /// A digest takes no longer.
-const DIGESTING: Duration = Duration::from_secs(60);
+const DIGESTING: Duration = Duration::from_secs(15);
 
 /// Shared by all requests.
 #[derive(Clone)]
