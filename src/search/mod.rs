@@ -6,4 +6,4 @@ mod query;
 mod results;
 
 pub use query::{Query, Term};
-pub use results::{Asked, Order, Results, find};
+pub use results::{Asked, Order, Results, find, find_in};

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Query;
+use crate::store::browse::Reader;
 use crate::store::{Found, Hit, StoreError, Wanted, open_reader, search};
 
 /// What is printed first.
@@ -44,8 +45,15 @@ pub struct Results {
 /// # Errors
 /// The file is not there, or no store of this version, or SQLite failed.
 pub fn find(store_path: &Path, asked: Asked) -> Result<Results, StoreError> {
+    find_in(&open_reader(store_path)?, asked)
+}
+
+/// The same through a connection that is open.
+///
+/// # Errors
+/// SQLite failed.
+pub fn find_in(reader: &Reader, asked: Asked) -> Result<Results, StoreError> {
     let Asked { query, newest, deleted, limit } = asked;
-    let connection = open_reader(store_path)?;
     let expression = query.expression();
     let order = if newest || expression.is_none() { Order::Newest } else { Order::Best };
     if query.is_empty() {
@@ -65,6 +73,6 @@ pub fn find(store_path: &Path, asked: Asked) -> Result<Results, StoreError> {
         newest,
         limit,
     };
-    let Found { hits, more, exact } = search(&connection, &wanted)?;
+    let Found { hits, more, exact } = search(reader, &wanted)?;
     Ok(Results { order, more, exact, notes: query.notes, hits })
 }

@@ -71,6 +71,9 @@ pub enum StoreError {
         "the store already has a source `{name}`, with {conversations} conversations; two histories are never mixed: choose another name"
     )]
     NameTaken { name: String, conversations: i64 },
+    /// A question of a page took longer than questions may take.
+    #[error("{doing}: this takes longer than {} s and was given up; ask for less", super::browse::LONGEST.as_secs())]
+    TooLong { doing: &'static str },
     /// SQLite said no.
     #[error("{doing}: {source}")]
     Sql { doing: &'static str, source: rusqlite::Error },
@@ -95,6 +98,7 @@ impl StoreError {
     pub(crate) fn sql(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| match source.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => Self::Full { doing },
+            Some(rusqlite::ErrorCode::OperationInterrupted) => Self::TooLong { doing },
             Some(rusqlite::ErrorCode::DatabaseBusy) => Self::Busy { doing, holder: patience::holder() },
             Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
                 Self::Damaged { doing, cause: source.to_string() }

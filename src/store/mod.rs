@@ -10,6 +10,7 @@ mod access;
 mod altered;
 mod backup;
 mod batch;
+pub mod browse;
 mod commit;
 mod conversation;
 mod directory;

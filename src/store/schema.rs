@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &[&str])] = &[
             include_str!("../../migrations/0003_metrics.sql"),
             include_str!("../../migrations/0003_people.sql"),
             include_str!("../../migrations/0003_search.sql"),
+            include_str!("../../migrations/0003_pages.sql"),
         ],
     ),
 ];

@@ -71,6 +71,15 @@ impl Board {
         *self.inner.watched.write().unwrap_or_else(PoisonError::into_inner) = watched;
     }
 
+    pub(super) fn store_path(&self) -> &std::path::Path {
+        &self.inner.store_path
+    }
+
+    /// Milliseconds since 1970 UTC, now.
+    pub(super) fn now_ms(&self) -> i64 {
+        (self.inner.clock)()
+    }
+
     /// How everything stands now. `Err` says why the store cannot be read.
     pub(super) async fn standing(&self) -> (Standing, Result<(), String>) {
         let figures = self.figures().await;

@@ -12,9 +12,12 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 /// An answer takes no longer; a store that cannot be read in this time counts as not to be read.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -63,7 +66,11 @@ impl Guard {
             return Some((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response());
         }
         if self.token.as_ref().is_some_and(|token| request.uri().path() != OPEN && !shows(headers, token)) {
-            let ask = [(header::WWW_AUTHENTICATE, "Bearer")];
+            // Programs say Bearer; a browser asks its user, and says Basic.
+            let ask = AppendHeaders([
+                (header::WWW_AUTHENTICATE, "Bearer"),
+                (header::WWW_AUTHENTICATE, "Basic realm=\"chatloom\", charset=\"UTF-8\""),
+            ]);
             return Some((StatusCode::UNAUTHORIZED, ask, "show the token of [http] token_file\n").into_response());
         }
         let has_body = headers.contains_key(header::TRANSFER_ENCODING)
@@ -76,11 +83,28 @@ impl Guard {
 fn shows(headers: &HeaderMap, token: &SecretString) -> bool {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(given), None) = (given.next(), given.next()) else { return false };
-    let Some((scheme, shown)) = given.as_bytes().split_at_checked(7) else { return false };
+    let Some((scheme, shown)) = given.as_bytes().iter().position(|byte| *byte == b' ').map(|at| {
+        let (scheme, rest) = given.as_bytes().split_at(at);
+        (scheme, rest.trim_ascii())
+    }) else {
+        return false;
+    };
+    // Whatever name was typed beside it: the token alone counts.
+    let shown = match (scheme.eq_ignore_ascii_case(b"bearer"), scheme.eq_ignore_ascii_case(b"basic")) {
+        (true, _) => Zeroizing::new(shown.to_vec()),
+        (_, true) => match STANDARD.decode(shown).map(Zeroizing::new) {
+            Ok(pair) => match pair.iter().position(|byte| *byte == b':') {
+                Some(at) => Zeroizing::new(pair.iter().skip(at + 1).copied().collect()),
+                None => return false,
+            },
+            Err(_) => return false,
+        },
+        _ => return false,
+    };
     // Of the digests, which are of one length: not even how long the token is can be timed.
     let digest = |text: &[u8]| ring::digest::digest(&ring::digest::SHA256, text);
-    let (shown, token) = (digest(shown.trim_ascii()), digest(token.expose_secret().as_bytes()));
-    scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(shown.as_ref().ct_eq(token.as_ref()))
+    let (shown, token) = (digest(&shown), digest(token.expose_secret().as_bytes()));
+    bool::from(shown.as_ref().ct_eq(token.as_ref()))
 }
 
 /// Whether a browser says that a page of another origin asks. Following a link to a page of ours is no such thing:
@@ -164,7 +188,13 @@ pub(crate) fn fuzzed(host: &[u8], authorization: &[u8]) {
     }
     let token = SecretString::from("a-long-token");
     if shows(request.headers(), &token) {
-        assert!(authorization.ends_with(b"a-long-token") || authorization.trim_ascii_end().ends_with(b"a-long-token"));
+        let pair = authorization
+            .trim_ascii_end()
+            .rsplit(|byte| *byte == b' ')
+            .next()
+            .and_then(|pair| STANDARD.decode(pair).ok());
+        let typed = pair.is_some_and(|pair| pair.ends_with(b":a-long-token"));
+        assert!(typed || authorization.trim_ascii_end().ends_with(b"a-long-token"));
     }
 }
 
@@ -227,6 +257,13 @@ mod tests {
             shows(&headers, &token)
         };
         assert!(shown(&["Bearer a-long-token"]) && shown(&["bearer  a-long-token"]));
+        let basic = |pair: &str| format!("Basic {}", STANDARD.encode(pair));
+        assert!(
+            shown(&[&basic("anybody:a-long-token")]) && shown(&[&basic(":a-long-token").replace("Basic", "basic")])
+        );
+        for wrong in ["a-long-token", "a-long-token:", "x:a-long-toke", "x:a-long-token ", "x:y:a-long-token"] {
+            assert!(!shown(&[&basic(wrong)]), "{wrong}");
+        }
         for wrong in [&["Bearer a-long-toke"][..], &["Bearer "], &["Basic a-long-token"], &["a-long-token"], &[""], &[]]
         {
             assert!(!shown(wrong), "{wrong:?}");

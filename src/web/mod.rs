@@ -1,17 +1,28 @@
-//! The listener of `[http]`: health and metrics, read from the store through connections of its own.
+//! The listener of `[http]`: pages, their data as JSON, health and metrics, read from the store through connections of
+//! its own.
 //!
 //! [`start`] binds and serves until it is cancelled. `accept` keeps slow and stubborn clients from holding anything
 //! up, `guard` decides who is answered at all, `health` answers, and `board` knows how the store stands. Nothing
-//! here can hold up a pass: the store is read on blocking threads, one reading at a time, and the writer never waits
+//! here can hold up a pass: the store is read on blocking threads, few readings at a time, and the writer never waits
 //! for a reader.
 //!
-//! To add pages: a router of their own in a file of their own, merged in [`start`] below the guard. Whatever is not
-//! routed is 404.
+//! `pages` and `api` ask the store through `site`, which bounds every question in time. `ask` takes addresses apart,
+//! `figures` and `chart` make the overview, `html` is the frame of every page. To add a page: a file in `pages`, a route
+//! in its `mod.rs`, a link in `html`. Whatever is not routed is 404.
 
 mod accept;
+mod api;
+mod ask;
 mod board;
+mod chart;
+mod figures;
 mod guard;
 mod health;
+mod html;
+mod pages;
+mod reader;
+mod site;
+mod trouble;
 
 pub(crate) use guard::fuzzed;
 
@@ -63,9 +74,14 @@ pub async fn start(
     let refused = |error: std::io::Error| WebError { listen, problem: error.to_string(), advice: advice(&error) };
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(refused)?;
     let address = listener.local_addr().map_err(refused)?;
-    let router = guard::around(health::router(board), token);
+    let site = site::Site::new(board.clone());
+    // The first visitor finds the figures made.
+    let early = site.clone();
+    tokio::spawn(async move { drop(early.digest().await) });
+    let routes = health::router(board).merge(pages::router(site.clone())).merge(api::router(site));
+    let router = guard::around(routes, token);
     let task = tokio::spawn(accept::serve(listener, router, cancel));
-    tracing::info!(event = "listening", http.listen = %address, "serving health and metrics");
+    tracing::info!(event = "listening", http.listen = %address, "serving the page, health and metrics");
     Ok(Served { address, task })
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod again;
+mod browser;
 mod cursors;
 mod daemon;
 mod deletions;
@@ -48,4 +49,7 @@ mod supply;
 mod telling;
 mod traces;
 mod verify;
+mod web_api;
+mod web_pages;
+mod web_scene;
 mod zone;

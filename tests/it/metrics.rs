@@ -10,6 +10,7 @@ pub(crate) const SCHEMA: &[&str] = &[
     include_str!("../../migrations/0003_metrics.sql"),
     include_str!("../../migrations/0003_people.sql"),
     include_str!("../../migrations/0003_search.sql"),
+    include_str!("../../migrations/0003_pages.sql"),
 ];
 
 /// Sunday, 1 March 2026, 10:00 UTC.

@@ -93,7 +93,7 @@ async fn only_readers_who_should_be_are_answered() {
         ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nsomething", 413),
         ("HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
         ("GET /no/such/page HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 503),
         ("NOT HTTP AT ALL\r\n\r\n", 400),
     ] {
         let answer = open.ask(request).await;

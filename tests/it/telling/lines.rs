@@ -118,7 +118,9 @@ async fn the_journal_gets_priorities_and_a_pipe_does_not() {
             .spawn()
             .unwrap()
     };
-    for (stream, begins) in [(stream.as_str(), "<6>serving health and metrics "), ("1:2", "20"), ("nonsense", "20")] {
+    for (stream, begins) in
+        [(stream.as_str(), "<6>serving the page, health and metrics "), ("1:2", "20"), ("nonsense", "20")]
+    {
         std::fs::write(&log, "").unwrap();
         let mut child = serve(file.try_clone().unwrap(), stream);
         let line = wait_for("a line", || {

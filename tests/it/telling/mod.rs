@@ -22,15 +22,15 @@ use tokio_util::sync::CancellationToken;
 use crate::harness::{Home, NOW_MS, Run, bd_source, now_ms, sitegpt_source, zaia_source};
 
 /// The demonstration's three providers, and a folder that is configured for them.
-pub(super) struct Scene {
-    pub(super) home: Home,
+pub(crate) struct Scene {
+    pub(crate) home: Home,
     pub(super) bd: BdSim,
     pub(super) zaia: ZaiaSim,
     pub(super) _sitegpt: SitegptSim,
 }
 
 impl Scene {
-    pub(super) async fn set(prefix: &str, more: &str) -> Self {
+    pub(crate) async fn set(prefix: &str, more: &str) -> Self {
         let worlds = demo::worlds(4, NOW_MS);
         let (bd, zaia) = (BdSim::start(worlds.bd).await.unwrap(), ZaiaSim::start(worlds.zaia).await.unwrap());
         let sitegpt = SitegptSim::start(worlds.sitegpt).await.unwrap();
@@ -43,7 +43,7 @@ impl Scene {
         Self { home, bd, zaia, _sitegpt: sitegpt }
     }
 
-    pub(super) fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         load_with(Some(&self.home.folder.path().join("chatloom.toml")), &Env::default(), std::path::Path::new("/"))
             .unwrap()
     }
@@ -88,11 +88,11 @@ impl Listener {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }

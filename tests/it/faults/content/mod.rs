@@ -19,10 +19,10 @@ pub(super) const ROWS: &[Row] = &[
         "full-text queries such as `who's`, `\"`, `NEAR(`, `col:x`, `C++`, 100 KB",
         "searched as plain words; no query is an error of SQL",
     ),
-    Row::left_out(
+    Row::played(
         "I3",
-        "HTML and scripts in texts and links, on a web page",
-        "no page shows content yet: the listener serves health and metrics, under a policy that loads nothing (I10)",
+        "HTML and scripts in texts and links, on a web page, in a browser",
+        "shown as text, tags and all; nothing runs, nothing is loaded from another host; links lead to http(s) pages alone",
     ),
     Row::played(
         "I4",
@@ -49,7 +49,11 @@ pub(super) const ROWS: &[Row] = &[
         "attachments named `../../x`, with a drive, NUL, 5,000 characters, at private and file: addresses",
         "rows of `attachments` and nothing else: no file is made, nothing is fetched; other addresses than http(s) are not taken",
     ),
-    Row::left_out("I9", "`LIKE` or regular expressions from a user", "no command takes a pattern"),
+    Row::played(
+        "I9",
+        "`LIKE` or regular expressions from a user: `%%%…`, `((((a+)+)+)+`, in search box and filters",
+        "plain words: nothing takes a pattern, and a question that takes longer than 3 s is given up",
+    ),
     Row::played(
         "I10",
         "a web page elsewhere, and other statements, at the local listener",

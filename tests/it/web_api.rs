@@ -1,0 +1,308 @@
+//! The JSON API: what its description says, its answers hold; pages of a list hold every row once.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::faults::play;
+use crate::web_scene::{HOSTILE, Stage, settle};
+
+/// What is not as the schema says. As much of JSON Schema as the description uses; anything else in it is a failure.
+fn differences(description: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    if let Some(named) = schema["$ref"].as_str() {
+        let schema = description.pointer(named.strip_prefix('#').unwrap()).unwrap_or_else(|| panic!("{named}"));
+        return differences(description, schema, value, at, found);
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().map(|one| one.as_str().unwrap()).collect(),
+        other => panic!("{at}: a type is missing: {other}"),
+    };
+    let is = |name: &str| match name {
+        "null" => value.is_null(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("{at}: {other}"),
+    };
+    if !types.iter().any(|name| is(name)) {
+        found.push(format!("{at}: {value} is no {types:?}"));
+        return;
+    }
+    if let Some(words) = schema["enum"].as_array()
+        && !words.contains(value)
+    {
+        found.push(format!("{at}: {value} is none of {words:?}"));
+    }
+    if schema["format"] == "date-time" && value.as_str().is_some_and(|at| at.parse::<jiff::Timestamp>().is_err()) {
+        found.push(format!("{at}: {value} is no time"));
+    }
+    for (n, item) in value.as_array().into_iter().flatten().enumerate() {
+        differences(description, &schema["items"], item, &format!("{at}/{n}"), found);
+    }
+    if let (Some(fields), Some(known)) = (value.as_object(), schema["properties"].as_object()) {
+        for required in schema["required"].as_array().into_iter().flatten() {
+            if !fields.contains_key(required.as_str().unwrap()) {
+                found.push(format!("{at}: {required} is missing"));
+            }
+        }
+        for (name, field) in fields {
+            match known.get(name) {
+                Some(schema) => differences(description, schema, field, &format!("{at}/{name}"), found),
+                None => found.push(format!("{at}: nothing is said of {name}")),
+            }
+        }
+    }
+}
+
+/// A value that makes sense for a parameter.
+fn sensible(parameter: &Value) -> String {
+    let name = parameter["name"].as_str().unwrap();
+    let schema = &parameter["schema"];
+    match name {
+        "zone" => "Asia%2FKolkata",
+        "source" => "agents",
+        "since" => "2020-01-01",
+        "until" => "2100-01-01",
+        "person" => "90001",
+        "conversation" => "90001",
+        "message" | "before" => "9000003",
+        "name" => "script",
+        "q" => "order",
+        "after" => "",
+        "limit" => "3",
+        "unanswered" | "escalated" | "incomplete" | "deleted" | "resolved" => "1",
+        _ => schema["enum"][0].as_str().unwrap(),
+    }
+    .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_is_described_and_answers_as_it_is_described() {
+    let stage = Stage::set("", None, |_| {}).await;
+    let description = stage.get("/api/openapi.json").await.json();
+    let paths = description["paths"].as_object().unwrap();
+    let source = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/api.rs")).unwrap();
+    let routes: BTreeSet<&str> =
+        source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(routes, paths.keys().map(String::as_str).collect());
+    for (path, item) in paths {
+        let get = &item["get"];
+        let schema = &get["responses"]["200"]["content"]["application/json"]["schema"];
+        let id = if path.starts_with("/api/people") || path.starts_with("/api/conversations") { "90001" } else { "" };
+        let bare = path.replace("{id}", id);
+        let none = Vec::new();
+        let parameters = get["parameters"].as_array().unwrap_or(&none);
+        let mut asked = vec![if bare == "/api/search" { format!("{bare}?q=order") } else { bare.clone() }];
+        for parameter in parameters.iter().filter(|parameter| parameter["in"] == "query") {
+            let name = parameter["name"].as_str().unwrap();
+            let more = if bare == "/api/search" && name != "q" { "q=order&" } else { "" };
+            asked.push(format!("{bare}?{more}{name}={}", sensible(parameter)));
+        }
+        for asked in &asked {
+            let answer = stage.get(asked).await;
+            assert_eq!(answer.status, 200, "{asked}: {answer:?}");
+            assert!(answer.head.contains("content-type: application/json") && answer.head.contains("nosniff"));
+            let mut found = Vec::new();
+            differences(&description, schema, &answer.json(), asked, &mut found);
+            assert_eq!(found, Vec::<String>::new());
+        }
+        // Whatever is not described is refused, with what there is.
+        let more = if bare == "/api/search" { "q=order&" } else { "" };
+        if bare != "/api/openapi.json" {
+            let refused = stage.get(&format!("{bare}?{more}colour=red")).await;
+            let told = refused.json()["error"].as_str().unwrap().to_owned();
+            assert!(refused.status == 400 && told.contains("\"colour\""), "{refused:?}");
+            for parameter in parameters.iter().filter(|parameter| parameter["in"] == "query") {
+                assert!(told.contains(parameter["name"].as_str().unwrap()), "{told}: {parameter}");
+            }
+        }
+        if path.contains("{id}") {
+            for missing in ["4711471147", "x", "-1", "99999999999999999999999"] {
+                let answer = stage.get(&path.replace("{id}", missing)).await;
+                assert!(answer.status == 404 && answer.json()["error"].is_string(), "{answer:?}");
+            }
+        }
+    }
+    for senseless in ["days=7", "days=-1", "zone=Mars%2FPhobos", "days=30&days=90"] {
+        assert_eq!(stage.get(&format!("/api/hourly?{senseless}")).await.status, 400, "{senseless}");
+    }
+    for senseless in
+        ["limit=0", "limit=501", "after=x", "after=1", "since=yesterday", "channel=fax", "unanswered=maybe"]
+    {
+        assert_eq!(stage.get(&format!("/api/conversations?{senseless}")).await.status, 400, "{senseless}");
+    }
+    let hostile = stage.get("/api/conversations/90001").await.json();
+    let texts: Vec<&str> =
+        hostile["messages"].as_array().unwrap().iter().map(|message| message["body_text"].as_str().unwrap()).collect();
+    assert!(texts.contains(&HOSTILE) && texts[0] == "no time is known", "{texts:?}");
+    std::fs::remove_file(stage.home.db()).unwrap();
+    let gone = stage.get("/api/runs").await;
+    assert!(gone.status == 503 && gone.json()["error"].as_str().unwrap().contains("chatloom sync"), "{gone:?}");
+    stage.listener.close().await;
+}
+
+/// Walks a list page by page; between any two pages something new comes on top.
+async fn walk(stage: &Stage, path: &str, list: &str, id: &str, mut between: impl FnMut(usize)) -> Vec<i64> {
+    let (mut ids, mut at) = (Vec::new(), path.to_owned());
+    for page in 0..10_000 {
+        let answer = stage.get(&at).await;
+        assert_eq!(answer.status, 200, "{at}: {answer:?}");
+        let answer = answer.json();
+        ids.extend(answer[list].as_array().unwrap().iter().map(|row| row[id].as_i64().unwrap()));
+        let next = match &answer["next"] {
+            Value::Null => return ids,
+            Value::String(next) => next.clone(),
+            next => next.to_string(),
+        };
+        if answer["more"] == false {
+            return ids;
+        }
+        at = format!("{path}&after={next}");
+        between(page);
+    }
+    panic!("{path} has no end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_hold_every_row_once_while_new_ones_come() {
+    let stage = Stage::set("", None, |_| {}).await;
+    let all = |sql: &str| -> Vec<i64> { stage.home.rows(sql).iter().map(|id| id.parse().unwrap()).collect() };
+    let before =
+        all("SELECT conversation_id FROM conversation_stats AS k JOIN conversations AS c ON c.id = k.conversation_id
+        WHERE c.deleted_at_ms IS NULL ORDER BY k.last_message_at_ms DESC, c.id DESC");
+    let writer = Connection::open(stage.home.db()).unwrap();
+    let met = walk(&stage, "/api/conversations?limit=37", "conversations", "id", |page| {
+        writer
+            .execute_batch(&format!(
+                "INSERT INTO conversations (id, source_id, external_id, status, rev) VALUES (95000 + {page}, 1, 'new{page}', 'open', 1);
+                 INSERT INTO messages (conversation_id, external_id, author_kind, kind, seq, sent_at_ms, body_text, content_hash, rev)
+                   VALUES (95000 + {page}, 'n', 'contact', 'text', 0, 4000000000000, 'new', 0, 1);"
+            ))
+            .unwrap();
+        settle(&writer);
+    })
+    .await;
+    assert_eq!(met, before);
+    for (filter, condition) in [
+        ("source=agents", "source = 'agents'"),
+        ("channel=whatsapp", "channel = 'whatsapp'"),
+        ("unanswered=1", "waiting_since IS NOT NULL"),
+        ("escalated=1", "escalated"),
+        ("incomplete=1", "NOT complete"),
+        ("source=agents&escalated=1", "source = 'agents' AND escalated"),
+        ("since=2026-01-01", "last_message_at >= '2026-01-01'"),
+        ("person=90001", "conversation_id = 90001"),
+    ] {
+        let met = walk(&stage, &format!("/api/conversations?limit=50&{filter}"), "conversations", "id", |_| {}).await;
+        let wanted = all(&format!("SELECT conversation_id FROM v_conversations WHERE {condition}"));
+        assert_eq!(met.iter().collect::<BTreeSet<_>>(), wanted.iter().collect(), "{filter}");
+        assert_eq!(met.len(), wanted.len(), "{filter}");
+    }
+    let met = walk(&stage, "/api/messages?limit=100&source=agents", "messages", "id", |_| {}).await;
+    let wanted = all("SELECT m.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
+        WHERE c.source_id = 2 AND m.deleted_at_ms IS NULL ORDER BY m.rev");
+    assert_eq!(met.iter().collect::<BTreeSet<_>>(), wanted.iter().collect());
+    assert_eq!(met.len(), wanted.len());
+    let met = walk(&stage, "/api/people?limit=7", "people", "person_id", |_| {}).await;
+    assert_eq!(met, all("SELECT person_id FROM v_people ORDER BY person_id DESC"));
+    let met = walk(&stage, "/api/runs?limit=1", "runs", "id", |_| {}).await;
+    assert_eq!(met, all("SELECT id FROM sync_runs ORDER BY id DESC"));
+    // A transcript from both ends, a message at a time, the one without a time first.
+    let wanted = all("SELECT id FROM messages WHERE conversation_id = 90001 ORDER BY sent_at_ms, seq, id");
+    for (way, turned) in [("after", false), ("before", true)] {
+        let mut met = vec![wanted[if turned { wanted.len() - 1 } else { 0 }]];
+        loop {
+            let last = met.last().unwrap();
+            let part = stage.get(&format!("/api/conversations/90001?limit=1&{way}={last}")).await.json();
+            match part["messages"].as_array().unwrap().first() {
+                Some(message) => met.push(message["id"].as_i64().unwrap()),
+                None => break,
+            }
+        }
+        if turned {
+            met.reverse();
+        }
+        assert_eq!(met, wanted, "{way}");
+    }
+    stage.listener.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_figures_are_those_of_the_views() {
+    let stage = Stage::set("", None, crate::web_scene::many).await;
+    let sum = |rows: &Value, name: &str| -> i64 {
+        rows.as_array().unwrap().iter().map(|row| row[name].as_i64().unwrap()).sum()
+    };
+    let daily = stage.get("/api/daily?days=all").await.json();
+    let overview = stage.get("/api/overview?days=all").await.json();
+    for name in
+        ["conversations", "contact_messages", "bot_messages", "agent_messages", "contained", "escalated", "unanswered"]
+    {
+        let wanted = stage.number(&format!("SELECT coalesce(sum({name}), 0) FROM v_daily"));
+        assert_eq!(sum(&daily["days"], name), wanted, "{name}");
+        assert_eq!(overview["total"][name], wanted, "{name}");
+        assert_eq!(sum(&overview["stretches"], name), wanted, "{name}");
+    }
+    assert_eq!(
+        overview["waiting"]["count"],
+        stage.number("SELECT count(*) FROM v_conversations WHERE waiting_since IS NOT NULL")
+    );
+    let hourly = stage.get("/api/hourly?days=all").await.json();
+    let told: Vec<String> = hourly["hours"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hour| format!("{}|{}|{}", hour["weekday"], hour["hour"], hour["contact_messages"]))
+        .collect();
+    assert_eq!(told, stage.home.rows("SELECT weekday, hour, contact_messages FROM v_hourly ORDER BY 1, 2"));
+    let times = stage.get("/api/response-times?days=all").await.json();
+    for source in times["sources"].as_array().unwrap() {
+        let median = stage.home.number_of(&format!(
+            "WITH r AS (SELECT first_response_seconds AS s, row_number() OVER (ORDER BY first_response_seconds) AS place, count(*) OVER () AS n
+               FROM v_conversations WHERE source = {} AND first_response_seconds IS NOT NULL)
+             SELECT avg(s) FROM r WHERE place IN ((n + 1) / 2, (n + 2) / 2)",
+            source["source"].to_string().replace('"', "'")
+        ));
+        let told = source["first_response_median_seconds"].as_f64().unwrap();
+        assert!((told - median).abs() <= median * 1e-6, "{source}: {median}");
+    }
+    stage.listener.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i9_somebody_types_patterns() {
+    play("I9", async {
+        let stage = Stage::set("", None, |_| {}).await;
+        let nested = format!("{}a{}!", "(".repeat(40), "+)".repeat(40)).replace('+', "%2B");
+        let percents = "%25".repeat(2_000);
+        for pattern in
+            ["%25%25%25", "%25_%25_%25", ".*", "%5Ea*%24", "a%00b", "%F0%9F", &percents, &nested, "'%20OR%201=1--"]
+        {
+            for path in ["/api/search?q=", "/search?q=", "/api/people?name=", "/people?name="] {
+                let answer = stage.get(&format!("{path}{pattern}")).await;
+                assert_eq!(answer.status, 200, "{path}{pattern}: {answer:?}");
+                // Nobody is called that, and no message says so: a sign stands for itself alone.
+                if path.starts_with("/api") && !pattern.contains("OR") {
+                    let told = answer.json();
+                    let found = told.get("hits").or(told.get("people")).unwrap().as_array().unwrap();
+                    assert!(
+                        pattern == "%5Ea*%24" || pattern == &*nested || found.is_empty(),
+                        "{path}{pattern}: {told}"
+                    );
+                }
+            }
+            for name in ["source", "status", "channel", "person", "since"] {
+                let answer = stage.get(&format!("/api/conversations?{name}={pattern}")).await;
+                let none = answer.status == 400 || answer.json()["conversations"] == serde_json::json!([]);
+                assert!(none, "{name}={pattern}: {answer:?}");
+            }
+        }
+        stage.listener.close().await;
+    })
+    .await;
+}
