@@ -2,7 +2,11 @@
 //!
 //! The store has a million messages in a hundred thousand conversations unless `CHATLOOM_BENCH_MESSAGES` says
 //! otherwise; making it takes minutes, once.
-#![expect(clippy::expect_used, clippy::print_stderr, reason = "a benchmark that cannot go on ends")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a benchmark is told by its environment how large to be, and tells that it makes a store"
+)]
 
 mod made;
 mod reading;
