@@ -1,9 +1,11 @@
 //! Raw records: the newest JSON of each, and the cheap test whether one changed.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::value::RawValue;
+use zstd::bulk::Compressor;
 
 use super::batch::Record;
 use super::commit::Tx;
@@ -171,9 +173,15 @@ pub(super) fn unpack(codec: &str, body: Vec<u8>) -> Option<Box<RawValue>> {
     RawValue::from_string(String::from_utf8(bytes).ok()?).ok()
 }
 
+thread_local! {
+    /// Made once: setting one up costs more than packing a text of this size.
+    static PACKER: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(ZSTD_LEVEL).ok());
+}
+
 fn compress(json: &str) -> (&'static str, Vec<u8>) {
+    let pack = || PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(json.as_bytes()).ok());
     if json.len() >= SMALLEST_COMPRESSED
-        && let Ok(packed) = zstd::bulk::compress(json.as_bytes(), ZSTD_LEVEL)
+        && let Some(packed) = pack()
         && packed.len() < json.len()
     {
         return ("zstd", packed);
