@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WORK = ROOT / "target" / "compare"
 RELEASE = ROOT / "target" / "release"
+PROGRAM = Path(os.environ.get("COMPARE_CHATLOOM", RELEASE / "chatloom"))
 DLT = "1.31.0"
 FAUCET = "1.0.1"
 # All that is left out are sources and sinks that nobody here asks for: the whole program takes hours to build.
@@ -70,7 +71,7 @@ requests_per_minute = 100000000
 """
     )
     (folder / "chatloom.toml").chmod(0o600)
-    return [RELEASE / "chatloom", "--config", folder / "chatloom.toml", "sync", "--json"]
+    return [PROGRAM, "--config", folder / "chatloom.toml", "sync", "--json"]
 
 
 def reference(base, folder):
@@ -117,7 +118,7 @@ pipeline:
     config:
       database_url: "sqlite:{file}"
       table_name: messages
-      column_mapping: {{ type: auto_map }}
+      column_mapping: auto_map
 """
     )
     return [WORK / "bin" / "faucet", "run", folder / "faucet.yaml"]
@@ -165,10 +166,12 @@ def measure(name, server, folder):
     }
 
 
-def install(skip):
+def install(skip, build):
     WORK.mkdir(parents=True, exist_ok=True)
-    build = ["cargo", "build", "--locked", "--release", "--bin", "chatloom"]
-    subprocess.run(build + ["--example", "compare_server", "--example", "compare_reference"], cwd=ROOT, check=True)
+    if build:
+        command = ["cargo", "build", "--locked", "--release", "--bin", "chatloom"]
+        command += ["--example", "compare_server", "--example", "compare_reference"]
+        subprocess.run(command, cwd=ROOT, check=True)
     missing = {}
     name = f"dlt {DLT}"
     if "dlt" in skip:
@@ -244,8 +247,9 @@ def main():
     parser.add_argument("--bytes", type=int, default=500, help="text of one message, about")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--skip", action="append", default=[], choices=["dlt", "faucet"])
+    parser.add_argument("--built", action="store_true", help="take what was built before")
     arguments = parser.parse_args()
-    missing = install(arguments.skip)
+    missing = install(arguments.skip, not arguments.built)
     names = [name for name in READERS if name not in missing]
     folder = WORK / "run"
     runs = {name: [] for name in names}
