@@ -47,7 +47,8 @@ async fn main() {
         let filter = after.map_or_else(String::new, |id: i64| {
             format!("property=message_id&property_value={id}&property_operator=gt&")
         });
-        let url = format!("{base}/api/v2/chat_message_items/get?{filter}order_column=message_id&order_type=ASC&limit=100");
+        let url =
+            format!("{base}/api/v2/chat_message_items/get?{filter}order_column=message_id&order_type=ASC&limit=100");
         let answer = client.get(url).header("x-api-key", "bd-key").send().await.expect("an answer");
         let body = answer.bytes().await.expect("a body");
         let page: Envelope<'_> = serde_json::from_slice(&body).expect("a page");

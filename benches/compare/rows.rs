@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use chatloom::sim::bd::{BdData, BdMessage, TokenLookup, page_token, read_page_token};
-use chatloom::sim::BdSim;
+use chatloom::sim::{BdSim, Rng};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::made::{self, Dice};
+use crate::words::{roll, text, word};
 
+/// Monday, 2 March 2026, 12:00 UTC.
+const NOW_MS: i64 = 1_772_452_800_000;
 const PAGE: usize = 100;
 const PER_THREAD: usize = 10;
 const RESPONDERS: usize = 50;
@@ -152,16 +154,16 @@ pub(crate) async fn made_by_simulator(messages: usize, bytes: usize) -> Tables {
     let mut data = BdData::new();
     data.quirks.token_lookup = TokenLookup::Works;
     let threads = messages.div_ceil(PER_THREAD);
-    let responders: Vec<String> = (0..RESPONDERS).map(|n| data.add_user("Member", &made::word(n as u64 + 20))).collect();
+    let responders: Vec<String> = (0..RESPONDERS).map(|n| data.add_user("Member", &word(n as u64 + 20))).collect();
     let owners: Vec<String> =
-        (0..threads.div_ceil(THREADS_PER_OWNER)).map(|n| data.add_user("Visitor", &made::word(n as u64 + 40))).collect();
-    let mut dice = Dice(3);
-    let mut pick = |among: &[String]| among[usize::try_from(dice.roll(among.len() as u64)).unwrap_or(0)].clone();
-    let mut words = Dice(5);
+        (0..threads.div_ceil(THREADS_PER_OWNER)).map(|n| data.add_user("Visitor", &word(n as u64 + 40))).collect();
+    let mut dice = Rng::new(3);
+    let mut pick = |among: &[String]| among[usize::try_from(roll(&mut dice, among.len() as u64)).unwrap_or(0)].clone();
+    let mut words = Rng::new(5);
     let mut left = messages;
     for number in 0..threads {
         let (owner, responder) = (pick(&owners), pick(&responders));
-        let mut at = made::NOW_MS - 63_072_000_000 + i64::try_from(number).unwrap_or(0) * 60_000;
+        let mut at = NOW_MS - 63_072_000_000 + i64::try_from(number).unwrap_or(0) * 60_000;
         let thread = data.add_thread(&owner, &responder, at);
         for n in 0..PER_THREAD.min(left) {
             at += 20_000;
@@ -171,7 +173,8 @@ pub(crate) async fn made_by_simulator(messages: usize, bytes: usize) -> Tables {
         left = left.saturating_sub(PER_THREAD);
     }
     let all: Vec<BdMessage> = std::mem::take(&mut data.messages);
-    let (mut tables, every) = (Tables { threads: Rows::default(), users: Rows::default(), messages: Rows::default() }, data.clone());
+    let (mut tables, every) =
+        (Tables { threads: Rows::default(), users: Rows::default(), messages: Rows::default() }, data.clone());
     let sim = BdSim::start(data).await.expect("a free port");
     // Nothing is encrypted here, but the client is not made without.
     rustls::crypto::ring::default_provider().install_default().expect("the first one");
@@ -195,17 +198,6 @@ pub(crate) async fn made_by_simulator(messages: usize, bytes: usize) -> Tables {
         }
     }
     tables
-}
-
-/// Words of about so many bytes: half to one and a half times.
-fn text(dice: &mut Dice, bytes: usize) -> String {
-    let wanted = bytes / 2 + usize::try_from(dice.roll(bytes as u64 + 1)).unwrap_or(0);
-    let mut text = made::text(dice, 1);
-    while text.len() < wanted {
-        text.push(' ');
-        text.push_str(&made::text(dice, 1));
-    }
-    text
 }
 
 #[derive(Deserialize)]

@@ -10,10 +10,8 @@
 //! added at the end.
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark that cannot go on ends")]
 
-#[path = "../house/made.rs"]
-#[allow(dead_code, reason = "only its words are needed")]
-mod made;
 mod rows;
+mod words;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
