@@ -9,6 +9,7 @@
 )]
 
 mod made;
+mod program;
 mod reading;
 
 fn main() {

@@ -34,7 +34,7 @@ pub(super) fn refresh(conn: &Connection, since: i64, mut next_rev: impl FnMut() 
         return Ok(());
     }
     let circle = circle(conn, seeds)?;
-    link(conn, &circle, &mut next_rev)
+    link(conn, &circle, BTreeSet::new(), &mut next_rev)
 }
 
 /// Somebody left a person (they were forgotten): the others are linked anew, who may have been one by them alone, and the
@@ -46,7 +46,7 @@ pub(super) fn left(conn: &Connection, person: i64) -> rusqlite::Result<()> {
         .collect::<rusqlite::Result<_>>()?;
     let circle = circle(conn, others)?;
     let mut rev: i64 = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
-    link(conn, &circle, &mut || {
+    link(conn, &circle, BTreeSet::from([person]), &mut || {
         rev += 1;
         rev
     })?;
@@ -115,10 +115,12 @@ fn circle(conn: &Connection, seeds: BTreeSet<i64>) -> rusqlite::Result<BTreeMap<
     Ok(circle)
 }
 
-/// Makes a person of each group that hangs together by keys.
+/// Makes a person of each group that hangs together by keys. Who is nobody any more goes: of those that somebody of the
+/// circle was, and of `left`. There may be as many people as conversations, so no others are looked at.
 fn link(
     conn: &Connection,
     circle: &BTreeMap<i64, BTreeSet<String>>,
+    mut left: BTreeSet<i64>,
     next_rev: &mut impl FnMut() -> i64,
 ) -> rusqlite::Result<()> {
     let mut by_key: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
@@ -144,6 +146,7 @@ fn link(
                 .prepare_cached("SELECT person_id FROM participants WHERE id = ?1")?
                 .query_row([id], |row| row.get(0))?;
             if known != person {
+                left.extend(known);
                 conn.prepare_cached("UPDATE participants SET person_id = ?2, rev = ?3 WHERE id = ?1")?
                     .execute(params![id, person, next_rev()])?;
             }
@@ -152,10 +155,12 @@ fn link(
             rename(conn, person)?;
         }
     }
-    conn.prepare_cached(
-        "DELETE FROM people WHERE NOT EXISTS (SELECT 1 FROM participants WHERE person_id = people.id)",
-    )?
-    .execute([])?;
+    for person in left {
+        conn.prepare_cached(
+            "DELETE FROM people WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM participants WHERE person_id = ?1)",
+        )?
+        .execute([person])?;
+    }
     Ok(())
 }
 

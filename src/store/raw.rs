@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::value::RawValue;
+use zstd::bulk::Compressor;
 
 use super::batch::Record;
 use super::commit::Tx;
@@ -173,14 +174,14 @@ pub(super) fn unpack(codec: &str, body: Vec<u8>) -> Option<Box<RawValue>> {
 }
 
 thread_local! {
-    /// Making one costs more than packing a record.
-    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> =
-        RefCell::new(zstd::bulk::Compressor::new(ZSTD_LEVEL).ok());
+    /// Made once: setting one up costs more than packing a text of this size.
+    static PACKER: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(ZSTD_LEVEL).ok());
 }
 
 fn compress(json: &str) -> (&'static str, Vec<u8>) {
+    let pack = || PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(json.as_bytes()).ok());
     if json.len() >= SMALLEST_COMPRESSED
-        && let Some(packed) = PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(json.as_bytes()).ok())
+        && let Some(packed) = pack()
         && packed.len() < json.len()
     {
         return ("zstd", packed);

@@ -8,7 +8,7 @@ use super::reader::number;
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 190.0;
 /// Room for the figures on the left, and for the dates below.
-const LEFT: f64 = 54.0;
+const LEFT: f64 = 62.0;
 const RIGHT: f64 = 6.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 22.0;
