@@ -85,7 +85,7 @@ fn page(figures: &Overview) -> Vec<String> {
         }),
     ));
     lines.extend(section(
-        &format!("Busiest hours ({})", figures.timezone),
+        &format!("Busiest hours{} ({})", figures.since.as_ref().map_or("", |_| " of all time"), figures.timezone),
         &["weekday", "hour", "conversations", "contact messages"],
         1,
         figures.hours.iter().map(|row| {

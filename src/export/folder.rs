@@ -30,6 +30,9 @@ impl Folder {
     /// Begins an export to `target`, unless something stands there that must stay.
     pub(super) fn begin(target: &Path, replace: bool) -> Result<Self, ExportError> {
         let part = beside(target, "part")?;
+        // Of one name with a leftover, and somebody's: it stays as it is.
+        only_ours(&part)?;
+        only_ours(&beside(target, "old")?)?;
         let fresh = DirBuilder::new().mode(0o700).create(&part);
         match fresh {
             Ok(()) => {}
@@ -62,8 +65,9 @@ impl Folder {
         if !old.is_dir() {
             return Ok(());
         }
-        // It made way for one that did not come.
-        let seen_to = if self.target.exists() { remove(&old) } else { std::fs::rename(&old, &self.target) };
+        // It made way for one that did not come; without its manifest it was being removed for one that did.
+        let whole = old.join(MANIFEST).is_file();
+        let seen_to = if self.target.exists() || !whole { remove(&old) } else { std::fs::rename(&old, &self.target) };
         seen_to.map_err(ExportError::at(&old))
     }
 
@@ -154,6 +158,21 @@ fn look_at(target: &Path, replace: bool) -> Result<(), ExportError> {
         (true, _, _) | (_, true, true) => Ok(()),
         (false, true, false) => Err(ExportError::Exists { folder: target.to_owned() }),
         (false, false, _) => Err(taken(Path::new(&format!("there is no {MANIFEST}")))),
+    }
+}
+
+/// Refuses where a folder beside the target holds what no export made.
+fn only_ours(folder: &Path) -> Result<(), ExportError> {
+    let taken = |found: String| ExportError::Taken { folder: folder.to_owned(), found };
+    if folder.is_symlink() || (folder.exists() && !folder.is_dir()) {
+        return Err(taken("no folder of chatloom's".to_owned()));
+    }
+    if !folder.exists() {
+        return Ok(());
+    }
+    match stranger(folder, folder, &mut true).map_err(ExportError::at(folder))? {
+        Some(found) => Err(taken(found.display().to_string())),
+        None => Ok(()),
     }
 }
 
@@ -254,6 +273,18 @@ mod tests {
         assert!(matches!(Folder::begin(&target, true), Err(ExportError::Taken { .. })));
         std::os::unix::fs::symlink(&target, home.path().join("link")).unwrap();
         assert!(matches!(Folder::begin(&home.path().join("link"), true), Err(ExportError::Taken { .. })));
+    }
+
+    #[test]
+    fn what_has_the_name_of_a_leftover_and_is_none_stays() {
+        for what in [".out.part", ".out.old"] {
+            let home = tempfile::tempdir().unwrap();
+            let (target, mine) = (home.path().join("out"), home.path().join(what));
+            std::fs::create_dir(&mine).unwrap();
+            std::fs::write(mine.join("mine.txt"), "mine").unwrap();
+            assert!(matches!(Folder::begin(&target, true), Err(ExportError::Taken { .. })), "{what}");
+            assert!(mine.join("mine.txt").exists() && !target.exists(), "{what}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::StoreError;
 pub struct Overview {
     /// The zone of weekdays and hours.
     pub timezone: String,
+    /// The first day that counts; none: all time.
+    pub since: Option<String>,
     pub sources: Vec<Conversations>,
     pub responses: Vec<Responses>,
     /// The newest days first.
@@ -74,7 +76,7 @@ pub struct Waiting {
     pub waiting_since: String,
 }
 
-/// Reads it, over days since one (`2026-03-01`) where asked; waiting conversations and hours are those of all time.
+/// Reads it, over days since one (`2026-03-01`) where asked; hours are those of all time.
 ///
 /// # Errors
 /// SQLite failed.
@@ -85,6 +87,7 @@ pub fn overview(conn: &Connection, since: Option<&str>) -> Result<Overview, Stor
 fn read(conn: &Connection, since: Option<&str>) -> rusqlite::Result<Overview> {
     Ok(Overview {
         timezone: conn.query_row("SELECT timezone FROM reporting WHERE id = 1", [], |row| row.get(0))?,
+        since: since.map(str::to_owned),
         sources: list(
             conn,
             "SELECT source, channel, sum(conversations), sum(contact_messages), sum(bot_messages), sum(agent_messages),

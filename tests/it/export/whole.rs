@@ -31,7 +31,7 @@ fn start(home: &Home) -> Child {
     let args = ["export", "--format", "csv", "--to", "out"];
     let child = home.command(&args, "chatloom=info").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let part = home.folder.path().join(".out.part");
-    until("a first file of its own", SOON, || part.join("messages.csv").exists() && !part.join("stale.csv").exists());
+    until("a first file of its own", SOON, || part.join("messages.csv").exists() && !part.join("people.csv").exists());
     child
 }
 
@@ -46,7 +46,8 @@ async fn killed_or_interrupted_nothing_looks_whole_and_the_next_one_is() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!out.exists() && part.exists(), "what a killed process left has another name");
-    std::fs::write(part.join("stale.csv"), "left behind").unwrap();
+    // Of another export than those that follow.
+    std::fs::write(part.join("people.csv"), "left behind").unwrap();
 
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let child = start(&home);
