@@ -146,6 +146,34 @@ async fn every_route_is_described_and_answers_as_it_is_described() {
     stage.listener.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stretch_holds_the_message_that_was_asked_for() {
+    let stage = Stage::set("", None, |store| {
+        store
+            .execute_batch(
+                "INSERT INTO conversations (id, source_id, external_id, status, rev) VALUES (90010, 1, 'long', 'open', 900010);
+                 WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29)
+                 INSERT INTO messages (id, conversation_id, external_id, author_kind, kind, seq, sent_at_ms, body_text, content_hash, rev)
+                   SELECT 9100000 + i, 90010, 'l' || i, 'contact', 'text', i, 1700000000000 + i,
+                     replace(hex(zeroblob(20000)), '00', '漢'), 0, 900100 + i FROM n;",
+            )
+            .unwrap();
+    })
+    .await;
+    for (message, limit) in [(9_100_029, 500), (9_100_015, 500), (9_100_000, 500), (9_100_020, 5), (9_100_020, 1)] {
+        let part = stage.get(&format!("/api/conversations/90010?message={message}&limit={limit}")).await.json();
+        let ids: Vec<i64> =
+            part["messages"].as_array().unwrap().iter().map(|message| message["id"].as_i64().unwrap()).collect();
+        assert!(ids.contains(&message) && ids.len() <= limit, "{message}: {ids:?}");
+        // What is left out is told on both sides.
+        assert_eq!(part["before"].as_i64(), Some(ids[0]).filter(|first| *first > 9_100_000), "{ids:?}");
+        assert_eq!(part["after"].as_i64(), ids.last().copied().filter(|last| *last < 9_100_029), "{ids:?}");
+    }
+    let page = stage.get("/conversations/90010?message=9100029").await.body;
+    assert!(page.contains("id=\"m9100029\""));
+    stage.listener.close().await;
+}
+
 /// Walks a list page by page; between any two pages something new comes on top.
 async fn walk(stage: &Stage, path: &str, list: &str, id: &str, mut between: impl FnMut(usize)) -> Vec<i64> {
     let (mut ids, mut at) = (Vec::new(), path.to_owned());
