@@ -174,6 +174,30 @@ async fn a_stretch_holds_the_message_that_was_asked_for() {
     stage.listener.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_leaves_deleted_conversations_out_unless_asked() {
+    let stage = Stage::set("", None, |store| {
+        store.execute("UPDATE conversations SET deleted_at_ms = 1700000000000 WHERE id = 90001", []).unwrap();
+    })
+    .await;
+    let gone = async |path: &str| -> Vec<String> {
+        let told = stage.get(path).await.json();
+        let messages = told["messages"].as_array().unwrap().iter();
+        messages
+            .filter(|message| message["conversation_id"] == 90001)
+            .map(|message| message["conversation_deleted_at"].as_str().unwrap_or("live").to_owned())
+            .collect()
+    };
+    assert!(gone("/api/messages?conversation=90001").await.is_empty());
+    assert!(gone("/api/messages?after=900000").await.is_empty());
+    let all = vec!["2023-11-14T22:13:20.000Z".to_owned(); 5];
+    assert_eq!(gone("/api/messages?conversation=90001&deleted=1").await, all);
+    assert_eq!(gone("/api/messages?after=900000&deleted=1").await, all);
+    let live = stage.get("/api/messages?limit=1").await.json();
+    assert!(live["messages"][0]["conversation_deleted_at"].is_null());
+    stage.listener.close().await;
+}
+
 /// Walks a list page by page; between any two pages something new comes on top.
 async fn walk(stage: &Stage, path: &str, list: &str, id: &str, mut between: impl FnMut(usize)) -> Vec<i64> {
     let (mut ids, mut at) = (Vec::new(), path.to_owned());
@@ -233,7 +257,7 @@ async fn pages_hold_every_row_once_while_new_ones_come() {
     }
     let met = walk(&stage, "/api/messages?limit=100&source=agents", "messages", "id", |_| {}).await;
     let wanted = all("SELECT m.id FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
-        WHERE c.source_id = 2 AND m.deleted_at_ms IS NULL ORDER BY m.rev");
+        WHERE c.source_id = 2 AND m.deleted_at_ms IS NULL AND c.deleted_at_ms IS NULL ORDER BY m.rev");
     assert_eq!(met.iter().collect::<BTreeSet<_>>(), wanted.iter().collect());
     assert_eq!(met.len(), wanted.len());
     let met = walk(&stage, "/api/people?limit=7", "people", "person_id", |_| {}).await;

@@ -64,6 +64,9 @@ pub struct MessageRow {
     pub edited_at_ms: Option<i64>,
     #[serde(rename = "deleted_at", serialize_with = "super::time_if_known")]
     pub deleted_at_ms: Option<i64>,
+    /// When its conversation was found deleted.
+    #[serde(rename = "conversation_deleted_at", serialize_with = "super::time_if_known")]
+    pub conversation_deleted_at_ms: Option<i64>,
     #[serde(rename = "erased_at", serialize_with = "super::time_if_known")]
     pub erased_at_ms: Option<i64>,
     pub rev: i64,
@@ -99,7 +102,7 @@ pub struct Revision {
 
 const COLUMNS: &str = "m.id, m.conversation_id, m.external_id, m.sent_at_ms, m.author_kind, p.name, m.kind, m.event,
     substr(m.body_text, 1, 20000), length(m.body_text), m.reaction, m.model, m.edited_at_ms, m.deleted_at_ms,
-    m.erased_at_ms, m.rev, m.seq
+    m.erased_at_ms, m.rev, m.seq, (SELECT c.deleted_at_ms FROM conversations AS c WHERE c.id = m.conversation_id)
     FROM messages AS m LEFT JOIN participants AS p ON p.id = m.author_id";
 
 /// Reads a part of a conversation. `None`: the message that it was to begin at is none of this conversation.
@@ -232,6 +235,7 @@ fn message(row: &SqlRow<'_>) -> rusqlite::Result<MessageRow> {
         model: row.get(11)?,
         edited_at_ms: row.get(12)?,
         deleted_at_ms: row.get(13)?,
+        conversation_deleted_at_ms: row.get(17)?,
         erased_at_ms: row.get(14)?,
         rev: row.get(15)?,
         citations: Vec::new(),
@@ -283,7 +287,7 @@ pub struct ChangeFilter {
     pub source: Option<String>,
     pub conversation: Option<i64>,
     pub author_kind: Option<String>,
-    /// What was deleted, too.
+    /// What was deleted, too, and what stands in deleted conversations.
     pub deleted: bool,
     /// Changed after this change number.
     pub after: i64,
@@ -319,6 +323,7 @@ pub fn changes(connection: &Connection, filter: &ChangeFilter) -> Result<ChangeP
         );
         if !filter.deleted {
             all.add("m.deleted_at_ms IS NULL");
+            all.add("(SELECT c.deleted_at_ms FROM conversations AS c WHERE c.id = m.conversation_id) IS NULL");
         }
         let sql = format!("SELECT {COLUMNS} WHERE {} ORDER BY m.rev LIMIT {}", all.sql, i64::from(filter.limit) + 1);
         let mut messages = all.list(connection, &sql, message)?;
