@@ -103,8 +103,9 @@ pub(super) struct Sums {
     pub(super) agent_messages: i64,
     /// Conversations with a provider that has bots: `contained` and `escalated` are shares of these.
     pub(super) with_bots: u64,
-    pub(super) contained: u64,
-    pub(super) escalated: u64,
+    /// `None`, like `escalated`: there are no such conversations, which is not the same as none of them.
+    pub(super) contained: Option<u64>,
+    pub(super) escalated: Option<u64>,
     pub(super) unanswered: u64,
     /// First responses whose time is known.
     pub(super) first_responses: usize,
@@ -121,8 +122,10 @@ impl Sums {
         self.bot_messages += day.bot_messages;
         self.agent_messages += day.agent_messages;
         self.with_bots += day.with_bots;
-        self.contained += day.contained;
-        self.escalated += day.escalated;
+        if day.with_bots > 0 {
+            *self.contained.get_or_insert_default() += day.contained;
+            *self.escalated.get_or_insert_default() += day.escalated;
+        }
         self.unanswered += day.unanswered;
         self.seconds.extend_from_slice(&day.first_responses);
     }

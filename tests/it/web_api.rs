@@ -288,7 +288,7 @@ async fn pages_hold_every_row_once_while_new_ones_come() {
 async fn the_figures_are_those_of_the_views() {
     let stage = Stage::set("", None, crate::web_scene::many).await;
     let sum = |rows: &Value, name: &str| -> i64 {
-        rows.as_array().unwrap().iter().map(|row| row[name].as_i64().unwrap()).sum()
+        rows.as_array().unwrap().iter().map(|row| row[name].as_i64().unwrap_or(0)).sum()
     };
     let daily = stage.get("/api/daily?days=all").await.json();
     let overview = stage.get("/api/overview?days=all").await.json();
@@ -313,6 +313,12 @@ async fn the_figures_are_those_of_the_views() {
         .collect();
     assert_eq!(told, stage.home.rows("SELECT weekday, hour, contact_messages FROM v_hourly ORDER BY 1, 2"));
     let times = stage.get("/api/response-times?days=all").await.json();
+    // Where there are no bots nothing was contained, and not nothing of something.
+    for source in times["sources"].as_array().unwrap() {
+        let without = source["provider"] == "brilliant_directories";
+        assert_eq!((source["contained"].is_null(), source["escalated"].is_null()), (without, without), "{source}");
+    }
+    assert!(times["sources"].to_string().contains("brilliant_directories"));
     for source in times["sources"].as_array().unwrap() {
         let median = stage.home.number_of(&format!(
             "WITH r AS (SELECT first_response_seconds AS s, row_number() OVER (ORDER BY first_response_seconds) AS place, count(*) OVER () AS n

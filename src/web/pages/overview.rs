@@ -53,7 +53,7 @@ async fn make(site: &Site, uri: &Uri) -> Result<Page, Trouble> {
 }
 
 fn tiles(sums: &Sums, waiting: i64, zone: &Zone) -> Markup {
-    let share = |part| percent(part, sums.with_bots).map_or("–".to_owned(), |share| format!("{share} %"));
+    let share = |part: Option<u64>| part.and_then(|part| percent(part, sums.with_bots)).map_or("–".to_owned(), |share| format!("{share} %"));
     html! {
         dl.tiles {
             div { dt { "Conversations" } dd { (number(i64::try_from(sums.conversations).unwrap_or(i64::MAX))) } }
@@ -125,7 +125,9 @@ fn responses(step: &str, stretches: &[Stretch]) -> Markup {
 }
 
 fn outcomes(step: &str, stretches: &[Stretch]) -> Markup {
-    let share = |part: u64, whole: u64| (whole > 0).then(|| 100.0 * float(part) / float(whole));
+    let share = |part: Option<u64>, whole: u64| {
+        part.filter(|_| whole > 0).map(|part| 100.0 * float(part) / float(whole))
+    };
     Chart {
         id: "outcomes",
         title: "Containment and escalation",
