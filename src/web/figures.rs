@@ -51,7 +51,7 @@ impl Range {
 
     /// Stretches short enough to tell something, and few enough to be drawn.
     fn step(self) -> Step {
-        match self.to - self.from {
+        match self.to.saturating_sub(self.from) {
             ..101 => Step::Day,
             101..801 => Step::Week,
             _ => Step::Month,
@@ -227,9 +227,10 @@ pub(super) fn by_source(digest: &Digest, range: Range) -> Vec<OfSource> {
 /// Contact messages by weekday (0 is Sunday) and hour on the clocks of a zone.
 pub(super) fn hours(digest: &Digest, range: Range, zone: &Zone) -> [[u64; 24]; 7] {
     let mut week = [[0_u64; 24]; 7];
-    let quarters = range.from * DAY_MS / QUARTER_MS..(range.to + 1) * DAY_MS / QUARTER_MS;
+    let first = |day: i64| day.saturating_mul(DAY_MS) / QUARTER_MS;
+    let quarters = first(range.from)..first(range.to.saturating_add(1)).max(first(range.from));
     for (quarter, messages) in digest.asked.range(quarters) {
-        let Ok(at) = jiff::Timestamp::from_millisecond(quarter * QUARTER_MS) else { continue };
+        let Ok(at) = jiff::Timestamp::from_millisecond(quarter.saturating_mul(QUARTER_MS)) else { continue };
         let local = zone.zone.to_datetime(at);
         let weekday = usize::try_from(local.weekday().to_sunday_zero_offset()).unwrap_or(0);
         let hour = usize::try_from(local.hour()).unwrap_or(0);
@@ -275,6 +276,19 @@ mod tests {
         assert_eq!((step, told[0].from.as_str()), (Step::Week, "1970-01-05"));
         assert_eq!(told.iter().map(|week| week.sums.conversations).sum::<u64>(), 6);
         assert_eq!(stretches(&digest(), range("days=all", 2_000)).0, Step::Month);
+    }
+
+    #[test]
+    fn days_beyond_all_reason_do_no_harm() {
+        for far in [i64::MIN / 1_000, i64::MIN / DAY_MS - 1, i64::MIN] {
+            let mut odd = digest();
+            odd.days.insert((far, 0), Day::default());
+            odd.asked.insert(i64::MIN, 1);
+            let ask = Ask::of(&"/?days=all".parse().unwrap(), &["days"]).unwrap();
+            let all = Range::of(&ask, &odd, 600 * DAY_MS).unwrap();
+            assert_eq!(hours(&odd, all, &Zone::utc()).iter().flatten().sum::<u64>(), 4);
+            assert!(!stretches(&odd, all).1.is_empty());
+        }
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn waiting(first: &[Waiting], all: i64, now_ms: i64, zone: &Zone) -> Markup {
                         bdi { (who.contact.as_deref().or(who.title.as_deref()).unwrap_or("Somebody without a name")) }
                     }
                 }
-                td { (waited(now_ms - who.waiting_since_ms)) }
+                td { (waited(now_ms.saturating_sub(who.waiting_since_ms))) }
                 td { (zone.time(who.waiting_since_ms)) }
                 td { (who.source) }
             }
