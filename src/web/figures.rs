@@ -112,7 +112,7 @@ pub(super) struct Sums {
     pub(super) first_response_median_seconds: Option<f64>,
     pub(super) first_response_p90_seconds: Option<f64>,
     #[serde(skip)]
-    seconds: Vec<f32>,
+    responses_ms: Vec<i64>,
 }
 
 impl Sums {
@@ -127,15 +127,15 @@ impl Sums {
             *self.escalated.get_or_insert_default() += day.escalated;
         }
         self.unanswered += day.unanswered;
-        self.seconds.extend_from_slice(&day.first_responses);
+        self.responses_ms.extend_from_slice(&day.first_responses);
     }
 
     /// The same arithmetic as in `v_response_quantiles`.
     fn settle(mut self) -> Self {
-        let mut seconds = std::mem::take(&mut self.seconds);
-        seconds.sort_unstable_by(f32::total_cmp);
-        let n = seconds.len();
-        let at = |place: usize| seconds.get(place.saturating_sub(1)).copied().map(f64::from);
+        let mut responses = std::mem::take(&mut self.responses_ms);
+        responses.sort_unstable();
+        let n = responses.len();
+        let at = |place: usize| responses.get(place.saturating_sub(1)).map(|ms| *ms as f64 / 1000.0);
         self.first_responses = n;
         self.first_response_median_seconds =
             at(n.div_ceil(2)).zip(at((n + 2) / 2)).map(|(low, high)| f64::midpoint(low, high));
@@ -246,11 +246,11 @@ mod tests {
     use super::*;
 
     fn digest() -> Digest {
-        let day = |seconds: &[f32]| Day { conversations: 2, first_responses: seconds.to_vec(), ..Day::default() };
+        let day = |ms: &[i64]| Day { conversations: 2, first_responses: ms.to_vec(), ..Day::default() };
         Digest {
             rev: 1,
             zone: "UTC".to_owned(),
-            days: BTreeMap::from([((10, 0), day(&[4.0, 1.0])), ((12, 0), day(&[2.0])), ((500, 0), day(&[9.0]))]),
+            days: BTreeMap::from([((10, 0), day(&[4_000, 1_000])), ((12, 0), day(&[2_000])), ((500, 0), day(&[9_000]))]),
             sources: vec![crate::store::browse::SourceSums { name: "a".to_owned(), ..Default::default() }],
             asked: BTreeMap::from([(0, 3), (4, 1)]),
             waiting: Vec::new(),

@@ -327,7 +327,7 @@ async fn the_figures_are_those_of_the_views() {
             source["source"].to_string().replace('"', "'")
         ));
         let told = source["first_response_median_seconds"].as_f64().unwrap();
-        assert!((told - median).abs() <= median * 1e-6, "{source}: {median}");
+        assert!((told - median).abs() <= median * 1e-14, "{source}: {median}");
     }
     stage.listener.close().await;
 }
