@@ -250,7 +250,11 @@ mod tests {
         Digest {
             rev: 1,
             zone: "UTC".to_owned(),
-            days: BTreeMap::from([((10, 0), day(&[4_000, 1_000])), ((12, 0), day(&[2_000])), ((500, 0), day(&[9_000]))]),
+            days: BTreeMap::from([
+                ((10, 0), day(&[4_000, 1_000])),
+                ((12, 0), day(&[2_000])),
+                ((500, 0), day(&[9_000])),
+            ]),
             sources: vec![crate::store::browse::SourceSums { name: "a".to_owned(), ..Default::default() }],
             asked: BTreeMap::from([(0, 3), (4, 1)]),
             waiting: Vec::new(),

@@ -1,6 +1,7 @@
 //! The frame of every page. `maud` escapes whatever stands in round brackets; nothing here or in `pages` marks a text as
 //! safe, so no text of a stranger becomes markup.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::http::{StatusCode, Uri, header};
@@ -10,6 +11,7 @@ use url::form_urlencoded;
 
 use super::reader::Zone;
 use super::trouble::Trouble;
+use crate::page::{tame, tame_line};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -112,7 +114,7 @@ fn sorry(trouble: &Trouble) -> Page {
     };
     let body = html! {
         h1 { (title) }
-        p.notice dir="auto" { (trouble) "." }
+        p.notice dir="auto" { (shown(&trouble.to_string())) "." }
     };
     Page { title: title.to_owned(), zone: Zone::utc(), body }
 }
@@ -133,7 +135,7 @@ fn frame(uri: &Uri, page: &Page) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (page.title) " · chatloom" }
+                title { (line(&page.title)) " · chatloom" }
                 link rel="stylesheet" href=(STYLE_ADDRESS.as_str());
             }
             body {
@@ -171,6 +173,17 @@ fn frame(uri: &Uri, page: &Page) -> Markup {
     }
 }
 
+/// A stranger's text as it may stand on a page: what would turn the direction of writing, hide or steer is visible. Every
+/// text that comes from a provider goes through this or [`line`].
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    tame(text)
+}
+
+/// The same for a name, a title, an address: what stands on one line stays on it.
+pub(super) fn line(text: &str) -> String {
+    tame_line(text)
+}
+
 /// A link to a page elsewhere, if that is what it is; else the text as it stands. Nothing is told to the page that it
 /// leads to.
 pub(super) fn outside(url: Option<&str>, text: &str) -> Markup {
@@ -179,9 +192,9 @@ pub(super) fn outside(url: Option<&str>, text: &str) -> Markup {
     });
     html! {
         @if let Some(url) = leads {
-            a href=(url) rel="noopener noreferrer nofollow" { bdi { (text) } }
+            a href=(url) rel="noopener noreferrer nofollow" { bdi { (line(text)) } }
         } @else {
-            bdi { (text) }
+            bdi { (line(text)) }
         }
     }
 }
