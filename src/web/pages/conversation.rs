@@ -92,7 +92,7 @@ fn head(row: &ConversationRow, zone: &Zone) -> Markup {
             div { dt { "Began" } dd { (zone.time_or(row.started_at_ms, "unknown")) } }
             @if let Some(ms) = row.first_response_ms { div { dt { "First response" } dd { "after " (span(f64::from(u32::try_from(ms / 1000).unwrap_or(u32::MAX)))) } } }
             @if let Some(since) = row.waiting_since_ms { div { dt { "Waits since" } dd { (zone.time(since)) } } }
-            @if let Some(url) = &row.page_url { div { dt { "Page" } dd { (outside(Some(url), url)) } } }
+            @if let Some(url) = &row.page_url { div { dt { "Page" } dd { (outside(Some(url), None)) } } }
             @if let Some(at) = row.deleted_at_ms { div { dt { "Deleted" } dd { "found so " (zone.time(at)) } } }
             div { dt { "Holds" } dd {
                 (held)
@@ -175,8 +175,7 @@ fn citations(citations: &[Citation]) -> Markup {
             p.seen { "Sources of this answer" }
             ul.citations {
                 @for citation in citations {
-                    @let url = citation.url.as_deref();
-                    li { (outside(url, citation.title.as_deref().or(url).unwrap_or("without a name"))) }
+                    li { (outside(citation.url.as_deref(), citation.title.as_deref())) }
                 }
             }
         }
@@ -189,8 +188,7 @@ fn attachments(attachments: &[Attachment]) -> Markup {
             p.seen { "Attached at the provider" }
             ul.citations {
                 @for attached in attachments {
-                    @let url = attached.url.as_deref();
-                    li { (line(&attached.kind)) ": " (outside(url, attached.name.as_deref().or(url).unwrap_or("without a name"))) }
+                    li { (line(&attached.kind)) ": " (outside(attached.url.as_deref(), attached.name.as_deref())) }
                 }
             }
         }
