@@ -79,7 +79,7 @@ const WILD: &str = "pay\u{202e}lap\u{2066}x\u{200b}y\u{1b}[31m";
 #[tokio::test(flavor = "multi_thread")]
 async fn what_turns_hides_or_steers_is_visible() {
     let stage = Stage::set("", None, |store| {
-        // Every place of the hostile conversation where a stranger's text stands.
+        // Every place where a stranger's text stands.
         for (table, columns) in [
             ("participants", "name email phone"),
             ("people", "name"),
@@ -93,13 +93,7 @@ async fn what_turns_hides_or_steers_is_visible() {
         ] {
             for column in columns.split(' ') {
                 store
-                    .execute(
-                        &format!(
-                            "UPDATE OR IGNORE {table} SET {column} = 'wild ' || ?1 WHERE rowid IN
-                        (SELECT rowid FROM {table} ORDER BY rowid DESC LIMIT 6)"
-                        ),
-                        [WILD],
-                    )
+                    .execute(&format!("UPDATE OR IGNORE {table} SET {column} = 'wild ' || ?1"), [WILD])
                     .unwrap_or_else(|error| panic!("{table} {column}: {error}"));
             }
         }
