@@ -57,6 +57,11 @@ fn answer<T: Serialize>(made: Result<T, Trouble>) -> Response {
     }
 }
 
+/// A failure of which no route knows.
+pub(super) fn failure(status: StatusCode, error: &str) -> Response {
+    json(status, &Failure { error: error.to_owned() })
+}
+
 fn json<T: Serialize>(status: StatusCode, document: &T) -> Response {
     match serde_json::to_string(document) {
         Ok(json) => (status, [(header::CONTENT_TYPE, "application/json")], json + "\n").into_response(),

@@ -198,6 +198,31 @@ async fn the_feed_leaves_deleted_conversations_out_unless_asked() {
     stage.listener.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_have_one_shape_even_where_no_route_is() {
+    let stage = Stage::set("", None, |_| {}).await;
+    for path in ["/api", "/api/", "/api/nothing", "/api/people/%ff", "/api/conversations/%F0%9F", "/api/people/1/x"] {
+        let answer = stage.get(path).await;
+        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+        assert!(answer.head.contains("content-type: application/json"), "{path}: {}", answer.head);
+        assert!(answer.json()["error"].is_string(), "{path}");
+    }
+    for path in ["/nothing", "/people/%ff", "/conversations/%F0%9F", "/apix"] {
+        let answer = stage.get(path).await;
+        assert!(answer.status == 404 && answer.body.contains("There is nothing here</h1>"), "{path}: {answer:?}");
+    }
+    for (head, status) in [
+        ("POST /api/people HTTP/1.1\r\nHost: localhost\r\n\r\n", 405),
+        ("GET /api/people HTTP/1.1\r\nHost: attacker.example.test\r\n\r\n", 421),
+        ("GET /api/people HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}", 413),
+    ] {
+        let answer = crate::telling::ask(stage.listener.served.address, head).await;
+        assert!(answer.status == status && answer.json()["error"].is_string(), "{head}: {answer:?}");
+        assert!(status != 405 || answer.head.contains("allow: get, head"), "{}", answer.head);
+    }
+    stage.listener.close().await;
+}
+
 /// Walks a list page by page; between any two pages something new comes on top.
 async fn walk(stage: &Stage, path: &str, list: &str, id: &str, mut between: impl FnMut(usize)) -> Vec<i64> {
     let (mut ids, mut at) = (Vec::new(), path.to_owned());
