@@ -136,6 +136,11 @@ async fn every_route_is_described_and_answers_as_it_is_described() {
     {
         assert_eq!(stage.get(&format!("/api/conversations?{senseless}")).await.status, 400, "{senseless}");
     }
+    for list in ["daily", "conversations", "messages", "runs", "dead-letters"] {
+        let answer = stage.get(&format!("/api/{list}?source=agent")).await;
+        let told = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(answer.status == 400 && told.contains("agents, bots, directory"), "{list}: {told}");
+    }
     let hostile = stage.get("/api/conversations/90001").await.json();
     let texts: Vec<&str> =
         hostile["messages"].as_array().unwrap().iter().map(|message| message["body_text"].as_str().unwrap()).collect();

@@ -57,6 +57,7 @@ pub(in crate::web) fn filter(ask: &Ask, zone: &Zone, limit: u32) -> Result<Conve
 
 async fn make(site: &Site, uri: &Uri) -> Result<Page, Trouble> {
     let ask = Ask::of(uri, &NAMES)?;
+    site.check_source(&ask).await?;
     site.read(move |store| {
         let zone = Zone::of(&ask, &browse::reporting_zone(store)?)?;
         let page = browse::conversations(store, &filter(&ask, &zone, PAGE)?)?;

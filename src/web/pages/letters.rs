@@ -31,6 +31,7 @@ pub(in crate::web) fn filter(ask: &Ask, limit: u32) -> Result<LetterFilter, Trou
 
 async fn make(site: &Site, uri: &Uri) -> Result<Page, Trouble> {
     let ask = Ask::of(uri, &["source", "resolved", "after", "zone"])?;
+    site.check_source(&ask).await?;
     let filter = filter(&ask, PAGE)?;
     site.read(move |store| {
         let zone = Zone::of(&ask, &browse::reporting_zone(store)?)?;
