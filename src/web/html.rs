@@ -174,7 +174,7 @@ fn frame(uri: &Uri, page: &Page) -> Markup {
 }
 
 /// A stranger's text as it may stand on a page: what would turn the direction of writing, hide or steer is visible. Every
-/// text that comes from a provider goes through this or [`line`].
+/// text that comes from a provider goes through this or [`line()`].
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
     tame(text)
 }
