@@ -57,6 +57,11 @@ fn answer<T: Serialize>(made: Result<T, Trouble>) -> Response {
     }
 }
 
+/// A failure of which no route knows.
+pub(super) fn failure(status: StatusCode, error: &str) -> Response {
+    json(status, &Failure { error: error.to_owned() })
+}
+
 fn json<T: Serialize>(status: StatusCode, document: &T) -> Response {
     match serde_json::to_string(document) {
         Ok(json) => (status, [(header::CONTENT_TYPE, "application/json")], json + "\n").into_response(),
@@ -162,6 +167,7 @@ struct Daily {
 async fn daily(State(site): State<Site>, uri: Uri) -> Response {
     let made = async {
         let ask = Ask::of(&uri, &["days", "source"])?;
+        site.check_source(&ask).await?;
         let (held, range) = ranged(&site, &ask).await?;
         let days = figures::daily(&held.digest, range, ask.text("source"));
         Ok(Daily { as_of: iso(held.as_of_ms), since: range.since(), days })
@@ -219,6 +225,7 @@ async fn response_times(State(site): State<Site>, uri: Uri) -> Response {
 async fn conversations(State(site): State<Site>, uri: Uri) -> Response {
     let made = async {
         let ask = Ask::of(&uri, &[CONVERSATION_NAMES.as_slice(), &["limit"]].concat())?;
+        site.check_source(&ask).await?;
         let limit = ask.limit(USUAL, MOST)?;
         site.read(move |store| {
             let zone = Zone::of(&ask, &browse::reporting_zone(store)?)?;
@@ -256,6 +263,7 @@ async fn conversation(State(site): State<Site>, Path(id): Path<String>, uri: Uri
 async fn messages(State(site): State<Site>, uri: Uri) -> Response {
     let made = async {
         let ask = Ask::of(&uri, &["source", "conversation", "author_kind", "deleted", "after", "limit"])?;
+        site.check_source(&ask).await?;
         let filter = ChangeFilter {
             source: ask.owned("source"),
             conversation: ask.parsed("conversation", "is the number of a conversation")?,
@@ -308,6 +316,7 @@ async fn person(State(site): State<Site>, Path(id): Path<String>, uri: Uri) -> R
 async fn runs(State(site): State<Site>, uri: Uri) -> Response {
     let made = async {
         let ask = Ask::of(&uri, &["source", "status", "after", "limit"])?;
+        site.check_source(&ask).await?;
         let filter = pages::run_filter(&ask, ask.limit(USUAL, MOST)?)?;
         site.read(move |store| Ok(browse::runs(store, &filter)?)).await
     };
@@ -317,6 +326,7 @@ async fn runs(State(site): State<Site>, uri: Uri) -> Response {
 async fn letters(State(site): State<Site>, uri: Uri) -> Response {
     let made = async {
         let ask = Ask::of(&uri, &["source", "resolved", "after", "limit"])?;
+        site.check_source(&ask).await?;
         let filter = pages::letter_filter(&ask, ask.limit(USUAL, MOST)?)?;
         site.read(move |store| Ok(browse::letters(store, &filter)?)).await
     };

@@ -71,6 +71,12 @@ impl Board {
         *self.inner.watched.write().unwrap_or_else(PoisonError::into_inner) = watched;
     }
 
+    /// The sources of the configuration.
+    pub(super) fn source_names(&self) -> Vec<String> {
+        let watched = self.inner.watched.read().unwrap_or_else(PoisonError::into_inner);
+        watched.iter().map(|source| source.name.clone()).collect()
+    }
+
     pub(super) fn store_path(&self) -> &std::path::Path {
         &self.inner.store_path
     }

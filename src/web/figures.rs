@@ -51,7 +51,7 @@ impl Range {
 
     /// Stretches short enough to tell something, and few enough to be drawn.
     fn step(self) -> Step {
-        match self.to - self.from {
+        match self.to.saturating_sub(self.from) {
             ..101 => Step::Day,
             101..801 => Step::Week,
             _ => Step::Month,
@@ -103,15 +103,16 @@ pub(super) struct Sums {
     pub(super) agent_messages: i64,
     /// Conversations with a provider that has bots: `contained` and `escalated` are shares of these.
     pub(super) with_bots: u64,
-    pub(super) contained: u64,
-    pub(super) escalated: u64,
+    /// `None`, like `escalated`: there are no such conversations, which is not the same as none of them.
+    pub(super) contained: Option<u64>,
+    pub(super) escalated: Option<u64>,
     pub(super) unanswered: u64,
     /// First responses whose time is known.
     pub(super) first_responses: usize,
     pub(super) first_response_median_seconds: Option<f64>,
     pub(super) first_response_p90_seconds: Option<f64>,
     #[serde(skip)]
-    seconds: Vec<f32>,
+    responses_ms: Vec<i64>,
 }
 
 impl Sums {
@@ -121,18 +122,20 @@ impl Sums {
         self.bot_messages += day.bot_messages;
         self.agent_messages += day.agent_messages;
         self.with_bots += day.with_bots;
-        self.contained += day.contained;
-        self.escalated += day.escalated;
+        if day.with_bots > 0 {
+            *self.contained.get_or_insert_default() += day.contained;
+            *self.escalated.get_or_insert_default() += day.escalated;
+        }
         self.unanswered += day.unanswered;
-        self.seconds.extend_from_slice(&day.first_responses);
+        self.responses_ms.extend_from_slice(&day.first_responses);
     }
 
     /// The same arithmetic as in `v_response_quantiles`.
     fn settle(mut self) -> Self {
-        let mut seconds = std::mem::take(&mut self.seconds);
-        seconds.sort_unstable_by(f32::total_cmp);
-        let n = seconds.len();
-        let at = |place: usize| seconds.get(place.saturating_sub(1)).copied().map(f64::from);
+        let mut responses = std::mem::take(&mut self.responses_ms);
+        responses.sort_unstable();
+        let n = responses.len();
+        let at = |place: usize| responses.get(place.saturating_sub(1)).map(|ms| *ms as f64 / 1000.0);
         self.first_responses = n;
         self.first_response_median_seconds =
             at(n.div_ceil(2)).zip(at((n + 2) / 2)).map(|(low, high)| f64::midpoint(low, high));
@@ -224,9 +227,10 @@ pub(super) fn by_source(digest: &Digest, range: Range) -> Vec<OfSource> {
 /// Contact messages by weekday (0 is Sunday) and hour on the clocks of a zone.
 pub(super) fn hours(digest: &Digest, range: Range, zone: &Zone) -> [[u64; 24]; 7] {
     let mut week = [[0_u64; 24]; 7];
-    let quarters = range.from * DAY_MS / QUARTER_MS..(range.to + 1) * DAY_MS / QUARTER_MS;
+    let first = |day: i64| day.saturating_mul(DAY_MS) / QUARTER_MS;
+    let quarters = first(range.from)..first(range.to.saturating_add(1)).max(first(range.from));
     for (quarter, messages) in digest.asked.range(quarters) {
-        let Ok(at) = jiff::Timestamp::from_millisecond(quarter * QUARTER_MS) else { continue };
+        let Ok(at) = jiff::Timestamp::from_millisecond(quarter.saturating_mul(QUARTER_MS)) else { continue };
         let local = zone.zone.to_datetime(at);
         let weekday = usize::try_from(local.weekday().to_sunday_zero_offset()).unwrap_or(0);
         let hour = usize::try_from(local.hour()).unwrap_or(0);
@@ -242,11 +246,15 @@ mod tests {
     use super::*;
 
     fn digest() -> Digest {
-        let day = |seconds: &[f32]| Day { conversations: 2, first_responses: seconds.to_vec(), ..Day::default() };
+        let day = |ms: &[i64]| Day { conversations: 2, first_responses: ms.to_vec(), ..Day::default() };
         Digest {
             rev: 1,
             zone: "UTC".to_owned(),
-            days: BTreeMap::from([((10, 0), day(&[4.0, 1.0])), ((12, 0), day(&[2.0])), ((500, 0), day(&[9.0]))]),
+            days: BTreeMap::from([
+                ((10, 0), day(&[4_000, 1_000])),
+                ((12, 0), day(&[2_000])),
+                ((500, 0), day(&[9_000])),
+            ]),
             sources: vec![crate::store::browse::SourceSums { name: "a".to_owned(), ..Default::default() }],
             asked: BTreeMap::from([(0, 3), (4, 1)]),
             waiting: Vec::new(),
@@ -272,6 +280,19 @@ mod tests {
         assert_eq!((step, told[0].from.as_str()), (Step::Week, "1970-01-05"));
         assert_eq!(told.iter().map(|week| week.sums.conversations).sum::<u64>(), 6);
         assert_eq!(stretches(&digest(), range("days=all", 2_000)).0, Step::Month);
+    }
+
+    #[test]
+    fn days_beyond_all_reason_do_no_harm() {
+        for far in [i64::MIN / 1_000, i64::MIN / DAY_MS - 1, i64::MIN] {
+            let mut odd = digest();
+            odd.days.insert((far, 0), Day::default());
+            odd.asked.insert(i64::MIN, 1);
+            let ask = Ask::of(&"/?days=all".parse().unwrap(), &["days"]).unwrap();
+            let all = Range::of(&ask, &odd, 600 * DAY_MS).unwrap();
+            assert_eq!(hours(&odd, all, &Zone::utc()).iter().flatten().sum::<u64>(), 4);
+            assert!(!stretches(&odd, all).1.is_empty());
+        }
     }
 
     #[test]

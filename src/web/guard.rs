@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use base64::Engine as _;
@@ -18,6 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
+
+use super::trouble::Trouble;
+use super::{api, html};
 
 /// An answer takes no longer; a store that cannot be read in this time counts as not to be read.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -36,16 +39,56 @@ pub(super) fn around(router: Router, token: Option<SecretString>) -> Router {
     router.fallback(unknown).layer(from_fn_with_state(guard, watch))
 }
 
-async fn unknown() -> StatusCode {
-    StatusCode::NOT_FOUND
+async fn unknown(uri: Uri) -> Response {
+    nothing(&uri)
+}
+
+/// There is no such page, told as a page; below `/api` as every failure there.
+fn nothing(uri: &Uri) -> Response {
+    let why = "there is nothing at this address";
+    if is_api(uri) {
+        api::failure(StatusCode::NOT_FOUND, why)
+    } else {
+        html::answer(uri, Err(Trouble::Missing(why.to_owned())))
+    }
+}
+
+/// Why somebody is not answered, in a line; below `/api` as every failure there.
+fn failure(uri: &Uri, status: StatusCode, why: &str) -> Response {
+    if is_api(uri) { api::failure(status, why) } else { (status, format!("{why}\n")).into_response() }
+}
+
+fn is_api(uri: &Uri) -> bool {
+    uri.path() == "/api" || uri.path().starts_with("/api/")
+}
+
+/// Whether a path is text once its escapes are taken back. Nothing here has a name that is not.
+fn is_text(path: &str) -> bool {
+    let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        match escaped.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 async fn watch(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let uri = request.uri().clone();
     let mut response = match guard.refuse(&request) {
         Some(refusal) => refusal,
+        None if !is_text(uri.path()) => nothing(&uri),
         None => tokio::time::timeout(ANSWER, next.run(request))
             .await
-            .unwrap_or_else(|_| (StatusCode::SERVICE_UNAVAILABLE, "this takes too long\n").into_response()),
+            .unwrap_or_else(|_| failure(&uri, StatusCode::SERVICE_UNAVAILABLE, "this takes too long")),
     };
     harden(response.headers_mut());
     response
@@ -53,29 +96,32 @@ async fn watch(State(guard): State<Guard>, request: Request, next: Next) -> Resp
 
 impl Guard {
     fn refuse(&self, request: &Request) -> Option<Response> {
-        let headers = request.headers();
+        let (headers, uri) = (request.headers(), request.uri());
         // The token proves more than a name could.
         if self.token.is_none() && !is_called_by_a_loopback_name(request) {
-            let why = "call this listener localhost, or by its loopback address\n";
-            return Some((StatusCode::MISDIRECTED_REQUEST, why).into_response());
+            let why = "call this listener localhost, or by its loopback address";
+            return Some(failure(uri, StatusCode::MISDIRECTED_REQUEST, why));
         }
         if is_foreign(request) {
-            return Some((StatusCode::FORBIDDEN, "this listener answers no other site's pages\n").into_response());
+            return Some(failure(uri, StatusCode::FORBIDDEN, "this listener answers no other site's pages"));
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return Some((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD")]).into_response());
+            let why = "everything here is read-only: ask with GET or HEAD";
+            let refusal = failure(uri, StatusCode::METHOD_NOT_ALLOWED, why);
+            return Some(([(header::ALLOW, "GET, HEAD")], refusal).into_response());
         }
-        if self.token.as_ref().is_some_and(|token| request.uri().path() != OPEN && !shows(headers, token)) {
+        if self.token.as_ref().is_some_and(|token| uri.path() != OPEN && !shows(headers, token)) {
             // Programs say Bearer; a browser asks its user, and says Basic.
             let ask = AppendHeaders([
                 (header::WWW_AUTHENTICATE, "Bearer"),
                 (header::WWW_AUTHENTICATE, "Basic realm=\"chatloom\", charset=\"UTF-8\""),
             ]);
-            return Some((StatusCode::UNAUTHORIZED, ask, "show the token of [http] token_file\n").into_response());
+            let refusal = failure(uri, StatusCode::UNAUTHORIZED, "show the token of [http] token_file");
+            return Some((ask, refusal).into_response());
         }
         let has_body = headers.contains_key(header::TRANSFER_ENCODING)
             || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-        has_body.then(|| StatusCode::PAYLOAD_TOO_LARGE.into_response())
+        has_body.then(|| failure(uri, StatusCode::PAYLOAD_TOO_LARGE, "send no body: everything here is read-only"))
     }
 }
 

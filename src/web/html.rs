@@ -1,6 +1,7 @@
 //! The frame of every page. `maud` escapes whatever stands in round brackets; nothing here or in `pages` marks a text as
 //! safe, so no text of a stranger becomes markup.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::http::{StatusCode, Uri, header};
@@ -10,6 +11,7 @@ use url::form_urlencoded;
 
 use super::reader::Zone;
 use super::trouble::Trouble;
+use crate::page::{tame, tame_line};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -112,7 +114,7 @@ fn sorry(trouble: &Trouble) -> Page {
     };
     let body = html! {
         h1 { (title) }
-        p.notice dir="auto" { (trouble) "." }
+        p.notice dir="auto" { (shown(&trouble.to_string())) "." }
     };
     Page { title: title.to_owned(), zone: Zone::utc(), body }
 }
@@ -133,7 +135,7 @@ fn frame(uri: &Uri, page: &Page) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (page.title) " · chatloom" }
+                title { (line(&page.title)) " · chatloom" }
                 link rel="stylesheet" href=(STYLE_ADDRESS.as_str());
             }
             body {
@@ -171,17 +173,40 @@ fn frame(uri: &Uri, page: &Page) -> Markup {
     }
 }
 
-/// A link to a page elsewhere, if that is what it is; else the text as it stands. Nothing is told to the page that it
+/// A stranger's text as it may stand on a page: what would turn the direction of writing, hide or steer is visible. Every
+/// text that comes from a provider goes through this or [`line()`].
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    tame(text)
+}
+
+/// The same for a name, a title, an address: what stands on one line stays on it.
+pub(super) fn line(text: &str) -> String {
+    tame_line(text)
+}
+
+/// Characters of an address that are shown.
+const ADDRESS: usize = 300;
+
+/// A link to a page elsewhere, called `name` or else by its address. Where it leads stands beside its name: that is a
+/// stranger's word. What is no address of the web is shown and leads nowhere. Nothing is told to the page that a link
 /// leads to.
-pub(super) fn outside(url: Option<&str>, text: &str) -> Markup {
-    let leads = url.filter(|url| {
-        url::Url::parse(url).is_ok_and(|parsed| matches!(parsed.scheme(), "http" | "https") && parsed.host().is_some())
-    });
+pub(super) fn outside(url: Option<&str>, name: Option<&str>) -> Markup {
+    let name = name.filter(|name| !name.trim().is_empty());
+    let Some(address) = url else { return html! { bdi { (line(name.unwrap_or("without a name"))) } } };
+    let leads =
+        url::Url::parse(address).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some());
+    let cut = || {
+        let told: String = address.chars().take(ADDRESS).collect();
+        line(&told) + if told.len() < address.len() { "…" } else { "" }
+    };
     html! {
-        @if let Some(url) = leads {
-            a href=(url) rel="noopener noreferrer nofollow" { bdi { (text) } }
-        } @else {
-            bdi { (text) }
+        @match (leads, name) {
+            (Some(url), name) => {
+                a href=(url.as_str()) rel="noopener noreferrer nofollow" { bdi { (name.map_or_else(cut, line)) } }
+                @if name.is_some() { " " small { "(" (line(url.host_str().unwrap_or_default())) ")" } }
+            }
+            (None, Some(name)) => { bdi { (line(name)) } " " small { "(" bdi { (cut()) } ")" } }
+            (None, None) => bdi { (cut()) },
         }
     }
 }
@@ -204,15 +229,29 @@ mod tests {
 
     #[test]
     fn only_web_pages_are_linked_to() {
-        let linked = |url: &str| outside(Some(url), url).into_string().contains("<a ");
+        let linked = |url: &str| outside(Some(url), Some(url)).into_string().contains("<a ");
         assert!(linked("https://shop.example.test/returns?a=1&b=<2>") && linked("http://192.0.2.1/"));
         for other in
             ["javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "file:///etc/passwd", "//x", "x", " "]
         {
             assert!(!linked(other), "{other}");
         }
-        let told = outside(Some("https://x.example.test/\"onmouseover=\"a"), "<b>").into_string();
-        assert!(told.contains("&quot;onmouseover") && told.contains("&lt;b&gt;"), "{told}");
+        let told = outside(Some("https://x.example.test/\"onmouseover=\"a"), Some("<b>")).into_string();
+        assert!(told.contains("%22onmouseover=%22a\" rel") && told.contains("&lt;b&gt;"), "{told}");
+    }
+
+    #[test]
+    fn where_a_link_leads_stands_beside_what_it_is_called() {
+        let told = outside(Some("https://good.test/a"), Some("https://bank.example.test/")).into_string();
+        assert!(
+            told.contains("href=\"https://good.test/a\"") && told.ends_with("<small>(good.test)</small>"),
+            "{told}"
+        );
+        let told = outside(Some("javascript:alert(1)"), Some("x")).into_string();
+        assert_eq!(told, "<bdi>x</bdi> <small>(<bdi>javascript:alert(1)</bdi>)</small>");
+        assert_eq!(outside(Some("/a\u{202e}"), Some(" ")).into_string(), "<bdi>/a\u{fffd}</bdi>");
+        assert_eq!(outside(None, None).into_string(), "<bdi>without a name</bdi>");
+        assert!(outside(Some(&"é".repeat(9_000)), Some("x")).into_string().len() < 1_000);
     }
 
     #[test]

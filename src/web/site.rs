@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
+use super::ask::Ask;
 use super::board::Board;
 use super::trouble::Trouble;
-use crate::store::StoreError;
 use crate::store::browse::{self, Digest, LONGEST, Reader};
+use crate::store::{StoreError, source_names};
 
 /// Readings of the store at once. One more waits.
 const READERS: usize = 4;
@@ -53,6 +54,20 @@ impl Site {
     ) -> Result<T, Trouble> {
         let path = self.board.store_path().to_owned();
         self.on_a_thread(move || question(&mut browse::open_bounded(&path, LONGEST)?)).await
+    }
+
+    /// Refuses a `source` that neither the configuration nor the store knows: a name that is spelt wrong is no source
+    /// without conversations.
+    pub(super) async fn check_source(&self, ask: &Ask) -> Result<(), Trouble> {
+        let Some(asked) = ask.text("source") else { return Ok(()) };
+        let mut known = self.board.source_names();
+        if !known.iter().any(|name| name == asked) {
+            let stored = self.read(|store| Ok(source_names(store)?)).await?;
+            known.extend(stored);
+            known.sort_unstable();
+            known.dedup();
+        }
+        ask.one_of("source", &known.iter().map(String::as_str).collect::<Vec<_>>()).map(drop)
     }
 
     async fn on_a_thread<T: Send + 'static>(

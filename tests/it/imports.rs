@@ -14,7 +14,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("cli", &["app", "config", "export", "page", "provider", "search", "sim", "store", "sync", "telemetry", "web"]),
     ("sim", &["model"]),
     ("app", &["config", "http", "model", "normalise", "provider", "store", "sync", "telemetry", "web"]),
-    ("web", &["model", "search", "store", "telemetry"]),
+    ("web", &["model", "page", "search", "store", "telemetry"]),
     ("search", &["normalise", "store"]),
     ("export", &["page", "store", "telemetry"]),
     ("page", &["store", "telemetry"]),

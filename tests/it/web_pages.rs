@@ -19,7 +19,6 @@ async fn texts_of_strangers_are_escaped_wherever_they_stand() {
         "/runs",
         "/dead-letters",
         "/search?q=script",
-        "/conversations?source=%3Cscript%3E",
         "/people?name=%22%3E%3Cscript%3E",
         "/search?q=%22%3E%3Cscript%3E",
         "/conversations/90002",
@@ -73,6 +72,58 @@ async fn texts_of_strangers_are_escaped_wherever_they_stand() {
     stage.listener.close().await;
 }
 
+/// Turns the direction of writing, isolates, takes no room, steers a terminal.
+const WILD: &str = "pay\u{202e}lap\u{2066}x\u{200b}y\u{1b}[31m";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turns_hides_or_steers_is_visible() {
+    let stage = Stage::set("", None, |store| {
+        // Every place where a stranger's text stands.
+        for (table, columns) in [
+            ("participants", "name email phone"),
+            ("people", "name"),
+            ("conversations", "title page_url incomplete_reason"),
+            ("messages", "body_text event"),
+            ("citations", "url title"),
+            ("attachments", "url name kind"),
+            ("message_revisions", "body_text"),
+            ("dead_letters", "error body external_id"),
+            ("sync_runs", "error"),
+        ] {
+            for column in columns.split(' ') {
+                store
+                    .execute(&format!("UPDATE OR IGNORE {table} SET {column} = 'wild ' || ?1"), [WILD])
+                    .unwrap_or_else(|error| panic!("{table} {column}: {error}"));
+            }
+        }
+    })
+    .await;
+    for path in [
+        "/",
+        "/conversations",
+        "/conversations/90001",
+        "/people",
+        "/people/90001",
+        "/runs",
+        "/dead-letters",
+        "/search?q=wild",
+        "/search?q=source:%E2%80%AEx+%E2%80%AE",
+    ] {
+        let answer = stage.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        assert!(path.contains("%E2") || answer.body.contains("wild pay\u{fffd}lap"), "{path}: {}", answer.body);
+        // But what somebody typed stands in its field as it was typed.
+        let fields = |line: &str| line.starts_with("<input") || line.starts_with("<a ");
+        for element in answer.body.split_inclusive('>').filter(|element| !fields(element)) {
+            assert!(!element.contains(['\u{202e}', '\u{2066}', '\u{200b}', '\u{1b}']), "{path}: {element:?}");
+        }
+    }
+    // A program gets what there is.
+    let told = stage.get("/api/conversations/90001").await.json();
+    assert_eq!(told["conversation"]["title"], format!("wild {WILD}"));
+    stage.listener.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_shown_is_said() {
     let stage = Stage::set("", None, |_| {}).await;
@@ -83,6 +134,9 @@ async fn what_cannot_be_shown_is_said() {
         ("/conversations/90001?message=1", 404, "no such message"),
         ("/conversations/90001/messages/1/text", 404, "no such message"),
         ("/conversations?colour=red", 400, "there is: source, channel"),
+        ("/conversations?source=%3Cb%3E", 400, "source is one of agents, bots, directory, and not"),
+        ("/runs?source=x", 400, "source is one of"),
+        ("/dead-letters?source=x", 400, "source is one of"),
         ("/?zone=Mars", 400, "Europe/Lisbon"),
         ("/?days=3", 400, "days is one of 30, 90, 365, all"),
         ("/conversations?after=0%27", 400, "after is what"),

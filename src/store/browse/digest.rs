@@ -44,8 +44,8 @@ pub struct Day {
     pub contained: u64,
     pub escalated: u64,
     pub unanswered: u64,
-    /// First responses in seconds, as far as they are known.
-    pub first_responses: Vec<f32>,
+    /// First responses in milliseconds, as far as they are known.
+    pub first_responses: Vec<i64>,
 }
 
 /// What is live of a source.
@@ -144,12 +144,7 @@ fn conversations(
             day.contained += u64::from(bot > 0 && !escalated);
         }
         if let Some(response_ms) = row.get::<_, Option<i64>>(9)? {
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "seven digits of a waiting time are plenty for a median"
-            )]
-            let seconds = (response_ms as f64 / 1000.0) as f32;
-            day.first_responses.push(seconds);
+            day.first_responses.push(response_ms);
         }
     }
     Ok(deleted)

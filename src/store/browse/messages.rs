@@ -11,9 +11,11 @@ const TEXT: i64 = 20_000;
 /// The same of what stood there before an edit.
 const BEFORE: i64 = 4_000;
 /// Characters after which a stretch ends, however few messages it has.
-const STRETCH: usize = 400_000;
+const STRETCH: i64 = 400_000;
 /// Messages shown before the one that was asked for.
-const CONTEXT: i64 = 10;
+const CONTEXT: u32 = 10;
+/// Characters of these: little enough that the one that was asked for always finds room in its stretch.
+const BEFOREHAND: i64 = 100_000;
 /// Citations, attachments and revisions that are given of one message.
 const EACH: i64 = 50;
 
@@ -62,6 +64,9 @@ pub struct MessageRow {
     pub edited_at_ms: Option<i64>,
     #[serde(rename = "deleted_at", serialize_with = "super::time_if_known")]
     pub deleted_at_ms: Option<i64>,
+    /// When its conversation was found deleted.
+    #[serde(rename = "conversation_deleted_at", serialize_with = "super::time_if_known")]
+    pub conversation_deleted_at_ms: Option<i64>,
     #[serde(rename = "erased_at", serialize_with = "super::time_if_known")]
     pub erased_at_ms: Option<i64>,
     pub rev: i64,
@@ -97,7 +102,7 @@ pub struct Revision {
 
 const COLUMNS: &str = "m.id, m.conversation_id, m.external_id, m.sent_at_ms, m.author_kind, p.name, m.kind, m.event,
     substr(m.body_text, 1, 20000), length(m.body_text), m.reaction, m.model, m.edited_at_ms, m.deleted_at_ms,
-    m.erased_at_ms, m.rev, m.seq
+    m.erased_at_ms, m.rev, m.seq, (SELECT c.deleted_at_ms FROM conversations AS c WHERE c.id = m.conversation_id)
     FROM messages AS m LEFT JOIN participants AS p ON p.id = m.author_id";
 
 /// Reads a part of a conversation. `None`: the message that it was to begin at is none of this conversation.
@@ -135,20 +140,21 @@ fn read(connection: &Connection, conversation: i64, span: Span, limit: u32) -> r
     };
     let (mut messages, before, after) = match (span, asked) {
         (Span::Before(_), Some(place)) => {
-            let (mut earlier, more) = side(connection, conversation, Some(place), false, limit)?;
+            let (mut earlier, more) = side(connection, conversation, Some(place), false, (limit, STRETCH))?;
             earlier.reverse();
             (earlier, more, true)
         }
         (Span::Around(_), Some(place)) => {
-            let context = u32::try_from(CONTEXT).unwrap_or(0);
-            let (earlier, _) = side(connection, conversation, Some(place), false, context + 1)?;
-            // Behind the one that is not shown any more; from the start where there is none.
-            let from = earlier.get(usize::try_from(CONTEXT).unwrap_or(0)).map(|m| (m.sent_at_ms, m.seq, m.row.id));
-            let (rows, more) = side(connection, conversation, from, true, limit)?;
+            let context = CONTEXT.min(limit.saturating_sub(1));
+            let (earlier, more) = side(connection, conversation, Some(place), false, (context + 1, BEFOREHAND))?;
+            // Behind the first that is not shown any more; from the start where there is none.
+            let is_full = more || earlier.len() > usize::try_from(context).unwrap_or(usize::MAX);
+            let from = earlier.last().filter(|_| is_full).map(|m| (m.sent_at_ms, m.seq, m.row.id));
+            let (rows, more) = side(connection, conversation, from, true, (limit, STRETCH))?;
             (rows, from.is_some(), more)
         }
         (_, place) => {
-            let (rows, more) = side(connection, conversation, place, true, limit)?;
+            let (rows, more) = side(connection, conversation, place, true, (limit, STRETCH))?;
             (rows, place.is_some(), more)
         }
     };
@@ -169,13 +175,14 @@ struct Placed {
     seq: i64,
 }
 
-/// Messages on one side of a place, the nearest first, and whether there are more.
+/// Messages on one side of a place, the nearest first, and whether there are more. At most so many of them, and no more
+/// once they have so many characters.
 fn side(
     connection: &Connection,
     conversation: i64,
     place: Option<Place>,
     later: bool,
-    limit: u32,
+    (limit, most): (u32, i64),
 ) -> rusqlite::Result<(Vec<Placed>, bool)> {
     // Without a time is before every time.
     let condition = match (place, later) {
@@ -193,16 +200,21 @@ fn side(
     let (ms, seq, id) = place.map_or((None, 0, 0), |(ms, seq, id)| (ms, seq, id));
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query(params![conversation, ms, seq, id, i64::from(limit) + 1])?;
-    let (mut found, mut characters) = (Vec::new(), 0_usize);
+    let (mut found, mut characters) = (Vec::new(), 0);
     while let Some(read) = rows.next()? {
-        if found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) || characters > STRETCH {
+        if found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) || characters > most {
             return Ok((found, true));
         }
         let row = message(read)?;
-        characters += row.body_text.len();
+        characters += given(&row);
         found.push(Placed { sent_at_ms: row.sent_at_ms, seq: read.get(16)?, row });
     }
     Ok((found, false))
+}
+
+/// Characters that are given of a message.
+fn given(message: &MessageRow) -> i64 {
+    message.length.min(TEXT)
 }
 
 fn message(row: &SqlRow<'_>) -> rusqlite::Result<MessageRow> {
@@ -223,6 +235,7 @@ fn message(row: &SqlRow<'_>) -> rusqlite::Result<MessageRow> {
         model: row.get(11)?,
         edited_at_ms: row.get(12)?,
         deleted_at_ms: row.get(13)?,
+        conversation_deleted_at_ms: row.get(17)?,
         erased_at_ms: row.get(14)?,
         rev: row.get(15)?,
         citations: Vec::new(),
@@ -274,7 +287,7 @@ pub struct ChangeFilter {
     pub source: Option<String>,
     pub conversation: Option<i64>,
     pub author_kind: Option<String>,
-    /// What was deleted, too.
+    /// What was deleted, too, and what stands in deleted conversations.
     pub deleted: bool,
     /// Changed after this change number.
     pub after: i64,
@@ -310,13 +323,14 @@ pub fn changes(connection: &Connection, filter: &ChangeFilter) -> Result<ChangeP
         );
         if !filter.deleted {
             all.add("m.deleted_at_ms IS NULL");
+            all.add("(SELECT c.deleted_at_ms FROM conversations AS c WHERE c.id = m.conversation_id) IS NULL");
         }
         let sql = format!("SELECT {COLUMNS} WHERE {} ORDER BY m.rev LIMIT {}", all.sql, i64::from(filter.limit) + 1);
         let mut messages = all.list(connection, &sql, message)?;
         let mut more = cut(&mut messages, filter.limit);
         let mut characters = 0;
         if let Some(full) = messages.iter().position(|message| {
-            characters += message.body_text.len();
+            characters += given(message);
             characters > STRETCH
         }) && full + 1 < messages.len()
         {

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::conversations::{badges, name};
 use crate::store::browse::{self, Attachment, Citation, ConversationRow, MessageRow, Span, Stretch};
 use crate::web::ask::{Ask, short};
-use crate::web::html::{Page, answer, outside};
+use crate::web::html::{Page, answer, line, outside, shown};
 use crate::web::reader::{Zone, count, number, span};
 use crate::web::site::Site;
 use crate::web::trouble::Trouble;
@@ -68,7 +68,7 @@ fn body(row: &ConversationRow, stretch: &Stretch, zone: &Zone) -> Markup {
         }
     };
     html! {
-        h1 { bdi { (name(row)) } }
+        h1 { bdi { (line(&name(row))) } }
         p.badges { (badges(row)) }
         (head(row, zone))
         (pages)
@@ -83,22 +83,22 @@ fn head(row: &ConversationRow, zone: &Zone) -> Markup {
         dl.facts {
             div { dt { "Source" } dd { (row.source) } }
             @if let Some(channel) = &row.channel {
-                div { dt { "Channel" } dd { bdi { (channel.replace('_', " ")) @if let Some(name) = &row.channel_name { ", " (name) } } } }
+                div { dt { "Channel" } dd { bdi { (line(&channel.replace('_', " "))) @if let Some(name) = &row.channel_name { ", " (line(name)) } } } }
             }
             @if let Some(person) = row.person_id {
-                div { dt { "Person" } dd { a href=(zone.to(&format!("/people/{person}"), &[])) { bdi { (row.contact.as_deref().unwrap_or("all of theirs")) } } } }
+                div { dt { "Person" } dd { a href=(zone.to(&format!("/people/{person}"), &[])) { bdi { (line(row.contact.as_deref().unwrap_or("all of theirs"))) } } } }
             }
             div { dt { "Status" } dd { (row.status) } }
             div { dt { "Began" } dd { (zone.time_or(row.started_at_ms, "unknown")) } }
             @if let Some(ms) = row.first_response_ms { div { dt { "First response" } dd { "after " (span(f64::from(u32::try_from(ms / 1000).unwrap_or(u32::MAX)))) } } }
             @if let Some(since) = row.waiting_since_ms { div { dt { "Waits since" } dd { (zone.time(since)) } } }
-            @if let Some(url) = &row.page_url { div { dt { "Page" } dd { (outside(Some(url), url)) } } }
+            @if let Some(url) = &row.page_url { div { dt { "Page" } dd { (outside(Some(url), None)) } } }
             @if let Some(at) = row.deleted_at_ms { div { dt { "Deleted" } dd { "found so " (zone.time(at)) } } }
             div { dt { "Holds" } dd {
                 (held)
-                @if !row.complete { "; there may be more at the provider" @if let Some(reason) = &row.incomplete_reason { " (" (reason) ")" } }
+                @if !row.complete { "; there may be more at the provider" @if let Some(reason) = &row.incomplete_reason { " (" (line(reason)) ")" } }
             } }
-            div { dt { "Id" } dd { bdi { (row.external_id) } } }
+            div { dt { "Id" } dd { bdi { (line(&row.external_id)) } } }
         }
     }
 }
@@ -126,13 +126,13 @@ fn one(message: &MessageRow, zone: &Zone) -> Markup {
             .filter(|text| !text.trim().is_empty())
             .collect();
         return html! {
-            li #(anchor) .event { p dir="auto" { (if told.is_empty() { "event".to_owned() } else { told.join(": ") }) " " @if let Some(ms) = message.sent_at_ms { (zone.clock(ms)) } } }
+            li #(anchor) .event { p dir="auto" { (if told.is_empty() { "event".to_owned() } else { shown(&told.join(": ")).into_owned() }) " " @if let Some(ms) = message.sent_at_ms { (zone.clock(ms)) } } }
         };
     }
     html! {
         li #(anchor) class=(format!("message {}", message.author_kind)) {
             p.who {
-                @if let Some(author) = &message.author { b { bdi { (author) } } " " }
+                @if let Some(author) = &message.author { b { bdi { (line(author)) } } " " }
                 span.kind { (if message.author_kind == "unknown" { "sender unknown" } else { &message.author_kind }) }
                 " "
                 @if let Some(ms) = message.sent_at_ms { a.when href=(format!("#{anchor}")) { (zone.clock(ms)) } }
@@ -148,7 +148,7 @@ fn one(message: &MessageRow, zone: &Zone) -> Markup {
                     summary { "Edited" @if let Some(at) = message.edited_at_ms { " " (zone.time(at)) } "; what stood there before" }
                     @for revision in &message.revisions {
                         p.seen { "Until " (zone.time(revision.observed_at_ms)) }
-                        blockquote dir="auto" { (revision.body_text) @if revision.cut { "…" } }
+                        blockquote dir="auto" { (shown(&revision.body_text)) @if revision.cut { "…" } }
                     }
                 }
             } @else if let Some(at) = message.edited_at_ms {
@@ -163,8 +163,8 @@ fn said(message: &MessageRow, zone: &Zone) -> Markup {
     let all = format!("/conversations/{}/messages/{}/text", message.conversation_id, message.id);
     html! {
         @if empty { p.empty { "no text" } }
-        @else if message.deleted_at_ms.is_some() { div.text dir="auto" { del { (message.body_text) } } }
-        @else { div.text dir="auto" { (message.body_text) @if message.cut { "…" } } }
+        @else if message.deleted_at_ms.is_some() { div.text dir="auto" { del { (shown(&message.body_text)) } } }
+        @else { div.text dir="auto" { (shown(&message.body_text)) @if message.cut { "…" } } }
         @if message.cut { p { a href=(zone.to(&all, &[])) { "All " (number(message.length)) " characters" } } }
     }
 }
@@ -175,8 +175,7 @@ fn citations(citations: &[Citation]) -> Markup {
             p.seen { "Sources of this answer" }
             ul.citations {
                 @for citation in citations {
-                    @let url = citation.url.as_deref();
-                    li { (outside(url, citation.title.as_deref().or(url).unwrap_or("without a name"))) }
+                    li { (outside(citation.url.as_deref(), citation.title.as_deref())) }
                 }
             }
         }
@@ -189,8 +188,7 @@ fn attachments(attachments: &[Attachment]) -> Markup {
             p.seen { "Attached at the provider" }
             ul.citations {
                 @for attached in attachments {
-                    @let url = attached.url.as_deref();
-                    li { (attached.kind) ": " (outside(url, attached.name.as_deref().or(url).unwrap_or("without a name"))) }
+                    li { (line(&attached.kind)) ": " (outside(attached.url.as_deref(), attached.name.as_deref())) }
                 }
             }
         }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::store::browse::{self, ConversationFilter, ConversationPlace, ConversationRow};
 use crate::store::source_names;
 use crate::web::ask::Ask;
-use crate::web::html::{Page, answer};
+use crate::web::html::{Page, answer, line, shown};
 use crate::web::reader::{Zone, count};
 use crate::web::site::Site;
 use crate::web::trouble::Trouble;
@@ -57,6 +57,7 @@ pub(in crate::web) fn filter(ask: &Ask, zone: &Zone, limit: u32) -> Result<Conve
 
 async fn make(site: &Site, uri: &Uri) -> Result<Page, Trouble> {
     let ask = Ask::of(uri, &NAMES)?;
+    site.check_source(&ask).await?;
     site.read(move |store| {
         let zone = Zone::of(&ask, &browse::reporting_zone(store)?)?;
         let page = browse::conversations(store, &filter(&ask, &zone, PAGE)?)?;
@@ -143,15 +144,15 @@ pub(super) fn list(rows: &[ConversationRow], zone: &Zone) -> Markup {
             @for row in rows {
                 li {
                     p.head {
-                        a href=(zone.to(&format!("/conversations/{}", row.id), &[])) { bdi { (name(row)) } }
+                        a href=(zone.to(&format!("/conversations/{}", row.id), &[])) { bdi { (line(&name(row))) } }
                         (badges(row))
                     }
                     @if let Some(opening) = row.opening.as_deref().filter(|opening| !opening.trim().is_empty()) {
-                        p.opening dir="auto" { (opening) }
+                        p.opening dir="auto" { (shown(opening)) }
                     }
                     p.meta {
                         span { (row.source) }
-                        @if let Some(channel) = &row.channel { span { (channel.replace('_', " ")) } }
+                        @if let Some(channel) = &row.channel { span { (line(&channel.replace('_', " "))) } }
                         span { (count(row.messages, "message", "messages")) }
                         span { (zone.time_or(row.last_message_at_ms, "no message yet")) }
                     }

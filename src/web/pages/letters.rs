@@ -9,7 +9,7 @@ use super::runs::choice;
 use crate::store::browse::{self, LetterFilter, LetterRow};
 use crate::store::source_names;
 use crate::web::ask::Ask;
-use crate::web::html::{Page, answer};
+use crate::web::html::{Page, answer, line, shown};
 use crate::web::reader::Zone;
 use crate::web::site::Site;
 use crate::web::trouble::Trouble;
@@ -31,6 +31,7 @@ pub(in crate::web) fn filter(ask: &Ask, limit: u32) -> Result<LetterFilter, Trou
 
 async fn make(site: &Site, uri: &Uri) -> Result<Page, Trouble> {
     let ask = Ask::of(uri, &["source", "resolved", "after", "zone"])?;
+    site.check_source(&ask).await?;
     let filter = filter(&ask, PAGE)?;
     site.read(move |store| {
         let zone = Zone::of(&ask, &browse::reporting_zone(store)?)?;
@@ -65,18 +66,18 @@ fn one(letter: &LetterRow, zone: &Zone) -> Markup {
     html! {
         li {
             p.head {
-                b { (letter.source) ", " (letter.stream) }
+                b { (letter.source) ", " (line(&letter.stream)) }
                 @if letter.resolved_at_ms.is_some() { span.badge.good { "settled" } }
             }
-            p.opening dir="auto" { (letter.stage) ": " (letter.error) }
+            p.opening dir="auto" { (letter.stage) ": " (shown(&letter.error)) }
             p.meta {
-                span { "id " bdi { (letter.external_id.as_deref().unwrap_or("unknown")) } }
+                span { "id " bdi { (line(letter.external_id.as_deref().unwrap_or("unknown"))) } }
                 span { "first seen " (zone.time(letter.first_seen_ms)) }
                 span { "last seen " (zone.time(letter.last_seen_ms)) }
                 @if let Some(at) = letter.resolved_at_ms { span { "settled " (zone.time(at)) } }
             }
             @if let Some(body) = &letter.body {
-                details { summary { "The record" @if letter.cut { ", its beginning" } } pre dir="auto" tabindex="0" { (body) @if letter.cut { "…" } } }
+                details { summary { "The record" @if letter.cut { ", its beginning" } } pre dir="auto" tabindex="0" { (shown(body)) @if letter.cut { "…" } } }
             }
         }
     }

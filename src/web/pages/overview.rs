@@ -10,7 +10,7 @@ use crate::telemetry::SourceStanding;
 use crate::web::ask::Ask;
 use crate::web::chart::{Chart, Series, heat};
 use crate::web::figures::{self, RANGES, Range, Stretch, Sums};
-use crate::web::html::{Page, answer, table};
+use crate::web::html::{Page, answer, line, table};
 use crate::web::reader::{Zone, count, number, percent, span};
 use crate::web::site::{Held, Site};
 use crate::web::trouble::Trouble;
@@ -53,7 +53,9 @@ async fn make(site: &Site, uri: &Uri) -> Result<Page, Trouble> {
 }
 
 fn tiles(sums: &Sums, waiting: i64, zone: &Zone) -> Markup {
-    let share = |part| percent(part, sums.with_bots).map_or("–".to_owned(), |share| format!("{share} %"));
+    let share = |part: Option<u64>| {
+        part.and_then(|part| percent(part, sums.with_bots)).map_or("–".to_owned(), |share| format!("{share} %"))
+    };
     html! {
         dl.tiles {
             div { dt { "Conversations" } dd { (number(i64::try_from(sums.conversations).unwrap_or(i64::MAX))) } }
@@ -125,7 +127,8 @@ fn responses(step: &str, stretches: &[Stretch]) -> Markup {
 }
 
 fn outcomes(step: &str, stretches: &[Stretch]) -> Markup {
-    let share = |part: u64, whole: u64| (whole > 0).then(|| 100.0 * float(part) / float(whole));
+    let share =
+        |part: Option<u64>, whole: u64| part.filter(|_| whole > 0).map(|part| 100.0 * float(part) / float(whole));
     Chart {
         id: "outcomes",
         title: "Containment and escalation",
@@ -156,10 +159,10 @@ fn waiting(first: &[Waiting], all: i64, now_ms: i64, zone: &Zone) -> Markup {
             tr {
                 td {
                     a href=(zone.to(&format!("/conversations/{}", who.conversation_id), &[])) {
-                        bdi { (who.contact.as_deref().or(who.title.as_deref()).unwrap_or("Somebody without a name")) }
+                        bdi { (line(who.contact.as_deref().or(who.title.as_deref()).unwrap_or("Somebody without a name"))) }
                     }
                 }
-                td { (waited(now_ms - who.waiting_since_ms)) }
+                td { (waited(now_ms.saturating_sub(who.waiting_since_ms))) }
                 td { (zone.time(who.waiting_since_ms)) }
                 td { (who.source) }
             }

@@ -9,7 +9,7 @@ use super::conversation::row_id;
 use super::conversations::list;
 use crate::store::browse::{self, Contact, ConversationFilter, PeopleFilter, PersonRow};
 use crate::web::ask::Ask;
-use crate::web::html::{Page, answer, table};
+use crate::web::html::{Page, answer, line, table};
 use crate::web::reader::{Zone, count, number};
 use crate::web::site::Site;
 use crate::web::trouble::Trouble;
@@ -63,7 +63,7 @@ fn rows(people: &[PersonRow], zone: &Zone) -> Markup {
     html! {
         @for person in people {
             tr {
-                td { a href=(zone.to(&format!("/people/{}", person.person_id), &[])) { bdi { (called(person.name.as_deref())) } } }
+                td { a href=(zone.to(&format!("/people/{}", person.person_id), &[])) { bdi { (line(called(person.name.as_deref()))) } } }
                 td.number { (number(person.conversations)) }
                 td { (person.providers.as_deref().unwrap_or("–").replace('_', " ").replace(',', ", ")) }
                 td { (zone.time_or(person.first_contact_at_ms, "–")) }
@@ -87,7 +87,7 @@ async fn make_one(site: &Site, id: &str, uri: &Uri) -> Result<Page, Trouble> {
         let theirs = browse::conversations(store, &filter)?;
         let name = called(detail.person.name.as_deref()).to_owned();
         let body = html! {
-            h1 { bdi { (name) } }
+            h1 { bdi { (line(&name)) } }
             dl.facts {
                 div { dt { "Conversations" } dd { (count(detail.person.conversations, "conversation", "conversations")) } }
                 div { dt { "First contact" } dd { (zone.time_or(detail.person.first_contact_at_ms, "–")) } }
@@ -111,10 +111,10 @@ fn known(known_as: &[Contact]) -> Markup {
         @for contact in known_as {
             tr {
                 td { (contact.source) }
-                td { bdi { (contact.name.as_deref().unwrap_or("–")) } }
-                td { bdi { (contact.email.as_deref().unwrap_or("–")) } }
-                td { bdi { (contact.phone.as_deref().unwrap_or("–")) } }
-                td { bdi { (contact.external_id) } }
+                td { bdi { (line(contact.name.as_deref().unwrap_or("–"))) } }
+                td { bdi { (line(contact.email.as_deref().unwrap_or("–"))) } }
+                td { bdi { (line(contact.phone.as_deref().unwrap_or("–"))) } }
+                td { bdi { (line(&contact.external_id)) } }
             }
         }
     }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use crate::store::browse::{self, RunFilter, RunRow};
 use crate::store::source_names;
 use crate::web::ask::Ask;
-use crate::web::html::{Page, answer, table};
+use crate::web::html::{Page, answer, shown, table};
 use crate::web::reader::{Zone, number, span};
 use crate::web::site::Site;
 use crate::web::trouble::Trouble;
@@ -31,6 +31,7 @@ pub(in crate::web) fn filter(ask: &Ask, limit: u32) -> Result<RunFilter, Trouble
 
 async fn make(site: &Site, uri: &Uri) -> Result<Page, Trouble> {
     let ask = Ask::of(uri, &["source", "status", "after", "zone"])?;
+    site.check_source(&ask).await?;
     let filter = filter(&ask, PAGE)?;
     site.read(move |store| {
         let zone = Zone::of(&ask, &browse::reporting_zone(store)?)?;
@@ -80,9 +81,9 @@ fn rows(runs: &[RunRow], zone: &Zone) -> Markup {
                 td { (run.source) }
                 td { (run.mode) }
                 td { span class=(format!("state {}", run.status)) { (run.status) } }
-                td.number { (run.finished_at_ms.map_or("–".to_owned(), |end| span(f64::from(u32::try_from(end - run.started_at_ms).unwrap_or(0)) / 1000.0))) }
+                td.number { (run.finished_at_ms.map_or("–".to_owned(), |end| span(f64::from(u32::try_from(end.saturating_sub(run.started_at_ms)).unwrap_or(0)) / 1000.0))) }
                 @for n in [run.requests, run.retries, run.inserted, run.updated, run.deleted, run.dead] { td.number { (number(n)) } }
-                td dir="auto" { (run.error.as_deref().unwrap_or("")) }
+                td dir="auto" { (shown(run.error.as_deref().unwrap_or(""))) }
             }
         }
     }

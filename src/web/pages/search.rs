@@ -9,7 +9,7 @@ use crate::search::{Asked, Query, Results, find_in};
 use crate::store::Hit;
 use crate::store::browse;
 use crate::web::ask::Ask;
-use crate::web::html::{Page, answer};
+use crate::web::html::{Page, answer, line, shown};
 use crate::web::reader::Zone;
 use crate::web::site::Site;
 use crate::web::trouble::Trouble;
@@ -68,7 +68,7 @@ fn form(ask: &Ask, zone: &Zone) -> Result<Markup, Trouble> {
 
 fn told(results: &Results, ask: &Ask, zone: &Zone) -> Markup {
     html! {
-        @for note in &results.notes { p.notice dir="auto" { (note) "." } }
+        @for note in &results.notes { p.notice dir="auto" { (shown(note)) "." } }
         @if !results.exact { p.notice { "The index is behind, and messages may be missing: the next sync catches up." } }
         @if results.hits.is_empty() {
             p.empty { "Nothing was found." }
@@ -94,15 +94,15 @@ fn one(hit: &Hit, zone: &Zone) -> Markup {
     html! {
         li {
             p.head {
-                a href=(format!("{there}#m{message}")) { bdi { (hit.author.as_deref().unwrap_or(&hit.author_kind)) } }
+                a href=(format!("{there}#m{message}")) { bdi { (line(hit.author.as_deref().unwrap_or(&hit.author_kind))) } }
                 @match hit.reaction { 1 => span.badge.good { "voted up" }, -1 => span.badge.wait { "voted down" }, _ => {} }
                 @if hit.deleted_at.is_some() { span.badge.wait { "deleted" } }
             }
-            p.found dir="auto" { @for piece in &hit.snippet { @if piece.found { mark { (piece.text) } } @else { (piece.text) } } }
+            p.found dir="auto" { @for piece in &hit.snippet { @if piece.found { mark { (shown(&piece.text)) } } @else { (shown(&piece.text)) } } }
             p.meta {
                 span { (hit.author_kind) }
                 span { (hit.source) }
-                @if let Some(channel) = &hit.channel { span { (channel.replace('_', " ")) } }
+                @if let Some(channel) = &hit.channel { span { (line(&channel.replace('_', " "))) } }
                 span { (zone.time_or(at.map(jiff::Timestamp::as_millisecond), "time unknown")) }
             }
         }
