@@ -8,7 +8,7 @@ use super::Exit;
 use super::output::{self, tame, tame_line};
 use super::table::{Side, columns, count, moment};
 use crate::config::{self, Config};
-use crate::store::{ConversationHead, Line, TranscriptError, find_conversation, open_reader, transcript};
+use crate::store::{Beside, ConversationHead, Line, TranscriptError, find_conversation, open_reader, transcript};
 
 /// Options of `show`.
 #[derive(Debug, clap::Args)]
@@ -26,25 +26,60 @@ pub(super) struct Args {
 #[derive(Debug, Serialize)]
 struct Transcript {
     conversation: ConversationHead,
-    messages: Vec<Line>,
+    messages: Vec<Said>,
+}
+
+/// A message with what stands beside it.
+#[derive(Debug, Serialize)]
+struct Said {
+    #[serde(flatten)]
+    line: Line,
+    attachments: Vec<Attachment>,
+    /// What it said before, the oldest first.
+    revisions: Vec<Earlier>,
+}
+
+#[derive(Debug, Serialize)]
+struct Attachment {
+    kind: String,
+    url: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Earlier {
+    body_text: String,
+    /// When it was found changed.
+    observed_at: Option<String>,
+}
+
+impl From<(Line, Beside)> for Said {
+    fn from((line, beside): (Line, Beside)) -> Self {
+        let attachments = beside.attachments.into_iter().map(|(kind, url, name)| Attachment { kind, url, name });
+        let revisions = beside.revisions.into_iter().map(|(body_text, observed_at)| Earlier { body_text, observed_at });
+        Self { line, attachments: attachments.collect(), revisions: revisions.collect() }
+    }
 }
 
 /// Prints one conversation.
 pub(super) fn run(args: &Args, config: &Config) -> Exit {
-    let read = || -> Result<Transcript, TranscriptError> {
+    let read = || -> Result<(ConversationHead, Vec<(Line, Beside)>), TranscriptError> {
         let store = open_reader(&config.store_path)?;
         let conversation = find_conversation(&store, &args.conversation)?;
         let messages = transcript(&store, conversation.id)?;
-        Ok(Transcript { conversation, messages })
+        Ok((conversation, messages))
     };
     match read() {
-        Ok(transcript) if args.json => output::print_json(&transcript),
-        Ok(transcript) => {
+        Ok((conversation, messages)) if args.json => {
+            let messages = messages.into_iter().map(Said::from).collect();
+            output::print_json(&Transcript { conversation, messages });
+        }
+        Ok((conversation, messages)) => {
             let dim = std::io::stdout().is_terminal() && !config::no_color();
-            let mut lines = head(&transcript.conversation, transcript.messages.len());
-            for message in &transcript.messages {
+            let mut lines = head(&conversation, messages.len());
+            for (message, beside) in &messages {
                 lines.push(String::new());
-                lines.extend(block(message, dim));
+                lines.extend(block(message, beside, dim));
             }
             output::print(&lines.join("\n"));
         }
@@ -83,7 +118,7 @@ pub(super) fn head(conversation: &ConversationHead, messages: usize) -> Vec<Stri
 }
 
 /// One message: a line about it, and its text behind an indent. Events are one line.
-pub(super) fn block(message: &Line, dim: bool) -> Vec<String> {
+pub(super) fn block(message: &Line, beside: &Beside, dim: bool) -> Vec<String> {
     let at = message.sent_at.as_deref().map_or_else(|| "(time unknown)     ".to_owned(), moment);
     if message.kind == "event" {
         let named = [message.event.as_deref(), Some(message.body_text.as_str())];
@@ -106,13 +141,34 @@ pub(super) fn block(message: &Line, dim: bool) -> Vec<String> {
     let mut lines = vec![format!("{at}  {}{author}  {}", message.author_kind, marks.join(" ")).trim_end().to_owned()];
     lines.extend(tame(&message.body_text).lines().map(|line| format!("    {line}").trim_end().to_owned()));
     if message.body_text.trim().is_empty() {
-        lines.push("    (no text)".to_owned());
+        lines.push(format!("    ({})", if message.erased_at.is_some() { "the text was erased" } else { "no text" }));
     }
-    if !message.citations.is_empty() {
+    if !beside.citations.is_empty() {
         lines.push("    sources:".to_owned());
-        lines.extend(message.citations.iter().map(|source| format!("      - {}", tame_line(source))));
+        lines.extend(beside.citations.iter().map(|(url, title)| format!("      - {}", named(title, url))));
+    }
+    if !beside.attachments.is_empty() {
+        lines.push("    attached at the provider:".to_owned());
+        let one = |(kind, url, name): &(String, Option<String>, Option<String>)| {
+            format!("      - {}: {}", tame_line(kind), named(name, url))
+        };
+        lines.extend(beside.attachments.iter().map(one));
+    }
+    for (text, until) in &beside.revisions {
+        let until = until.as_deref().map_or_else(String::new, |at| format!(" until {}", moment(at)));
+        lines.push(format!("    before an edit{until}:"));
+        lines.extend(tame(text).lines().map(|line| format!("      {line}").trim_end().to_owned()));
     }
     lines
+}
+
+/// What something is called, and where it is.
+fn named(name: &Option<String>, url: &Option<String>) -> String {
+    match (name.as_deref().filter(|name| !name.trim().is_empty()), url.as_deref()) {
+        (Some(name), Some(url)) => format!("{} ({})", tame_line(name), tame_line(url)),
+        (Some(one), None) | (None, Some(one)) => tame_line(one),
+        (None, None) => "(not named)".to_owned(),
+    }
 }
 
 fn utc(iso: &str) -> String {
@@ -136,14 +192,19 @@ mod tests {
             model: None,
             edited_at: None,
             deleted_at: None,
+            erased_at: None,
             citations: Vec::new(),
         }
+    }
+
+    fn alone(message: &Line, dim: bool) -> Vec<String> {
+        block(message, &Beside::default(), dim)
     }
 
     #[test]
     fn a_message_is_a_line_about_it_and_its_text() {
         assert_eq!(
-            block(&said("Hello!\n\nHow can I help?"), false),
+            alone(&said("Hello!\n\nHow can I help?"), false),
             ["2026-03-01 09:00:05  bot Iris", "    Hello!", "", "    How can I help?"]
         );
         let voted = Line {
@@ -151,16 +212,25 @@ mod tests {
             reaction: 1,
             edited_at: Some("2026-03-01T09:10:00.000Z".to_owned()),
             deleted_at: Some("2026-03-02T00:00:00.000Z".to_owned()),
-            citations: vec!["https://shop.example.test/returns".to_owned()],
             ..said("")
         };
+        let beside = Beside {
+            citations: vec![(Some("https://shop.example.test/returns".to_owned()), None)],
+            attachments: vec![("image".to_owned(), None, Some("../x\u{1b}".to_owned()))],
+            revisions: vec![("Hi\nthere".to_owned(), Some("2026-03-01T09:10:00.000Z".to_owned()))],
+        };
         assert_eq!(
-            block(&voted, false),
+            block(&voted, &beside, false),
             [
                 "2026-03-01 09:00:05  bot  [+1] [edited 2026-03-01 09:10:00] [deleted 2026-03-02 00:00:00]",
                 "    (no text)",
                 "    sources:",
                 "      - https://shop.example.test/returns",
+                "    attached at the provider:",
+                "      - image: ../x\u{fffd}",
+                "    before an edit until 2026-03-01 09:10:00:",
+                "      Hi",
+                "      there",
             ]
         );
     }
@@ -174,20 +244,27 @@ mod tests {
             ..said("handed over\nto a human")
         };
         let plain = "(time unknown)       -- CONVERSATION_ESCALATED: handed over to a human --";
-        assert_eq!(block(&event, false), [plain]);
-        assert_eq!(block(&event, true), [format!("\u{1b}[2m{plain}\u{1b}[22m")]);
+        let gone = Line { erased_at: Some("2026-03-02T00:00:00.000Z".to_owned()), ..said("") };
+        assert_eq!(alone(&gone, false)[1], "    (the text was erased)");
+        assert_eq!(alone(&event, false), [plain]);
+        assert_eq!(alone(&event, true), [format!("\u{1b}[2m{plain}\u{1b}[22m")]);
     }
 
     #[test]
     fn what_strangers_wrote_does_nothing_to_the_terminal() {
         let wild = Line {
             author: Some("Eve\n\u{1b}]0;".to_owned()),
-            citations: vec!["\u{202e}x".to_owned()],
             event: Some("\u{7}".to_owned()),
             ..said("\u{1b}[2J\rgone\u{9b}")
         };
         let event = Line { kind: "event".to_owned(), ..said("\u{1b}[2J") };
-        for line in block(&wild, false).into_iter().chain(block(&event, false)) {
+        let wilder = || Some("\u{202e}x\n\u{1b}".to_owned());
+        let beside = Beside {
+            citations: vec![(wilder(), wilder())],
+            attachments: vec![("\u{1b}".to_owned(), wilder(), wilder())],
+            revisions: vec![("\u{1b}[2J\r\u{202e}".to_owned(), None)],
+        };
+        for line in block(&wild, &beside, false).into_iter().chain(alone(&event, false)) {
             assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
         }
     }

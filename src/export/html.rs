@@ -23,12 +23,12 @@ pub(super) fn write(
     let clock = Clock::of(&manifest.reporting_timezone);
     let mut index = Index { folder, clock: &clock, foot: manifest.sentence(), open: None, page: 0, made: Vec::new() };
     let mut pages = 0;
-    snapshot.conversations(&asked.cut, |head| {
+    snapshot.conversations(&asked.cut, |head, began| {
         progress.row()?;
         pages += 1;
         let path = page_path(head.id);
         let told = Transcript { snapshot, folder, progress, clock: &clock, foot: &index.foot }.write(&path, &head)?;
-        index.add(&path, &head, told)
+        index.add(&path, &head, began.as_deref().unwrap_or_default(), told)
     })?;
     let files = index.finish()?;
     Ok(MadeView {
@@ -97,7 +97,7 @@ fn index_path(page: u64) -> String {
 }
 
 impl Index<'_> {
-    fn add(&mut self, path: &str, head: &ConversationHead, messages: u64) -> Result<(), ExportError> {
+    fn add(&mut self, path: &str, head: &ConversationHead, began: &str, messages: u64) -> Result<(), ExportError> {
         if self.open.as_ref().is_some_and(|(_, _, rows)| *rows >= PER_PAGE) {
             self.close(true)?;
         }
@@ -106,7 +106,6 @@ impl Index<'_> {
         }
         let Some((name, file, rows)) = &mut self.open else { return Ok(()) };
         *rows += 1;
-        let began = head.started_at.as_deref().or(head.last_message_at.as_deref()).unwrap_or_default();
         let mut notes = String::new();
         if !head.complete {
             notes.push_str(" (may be incomplete)");

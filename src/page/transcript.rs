@@ -93,7 +93,8 @@ impl fmt::Display for Said<'_> {
         writeln!(f, "</header>")?;
         let (open, close) = if line.deleted_at.is_some() { ("<del>", "</del>") } else { ("", "") };
         if line.body_text.trim().is_empty() {
-            writeln!(f, "<p><i>(no text)</i></p>")?;
+            let why = if line.erased_at.is_some() { "the text was erased" } else { "no text" };
+            writeln!(f, "<p><i>({why})</i></p>")?;
         } else {
             // `div` in `del` is allowed where the content is that of an article.
             writeln!(f, "{open}<div class=\"text\" dir=\"auto\">{}</div>{close}", Shown(&line.body_text))?;
@@ -152,6 +153,7 @@ mod tests {
             model: Some("m-1".to_owned()),
             edited_at: Some("2026-03-01T09:10:00.000Z".to_owned()),
             deleted_at: Some("2026-03-02T00:00:00.000Z".to_owned()),
+            erased_at: None,
             citations: Vec::new(),
         };
         let beside = Beside {

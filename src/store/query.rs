@@ -37,7 +37,20 @@ pub struct Line {
     pub model: Option<String>,
     pub edited_at: Option<String>,
     pub deleted_at: Option<String>,
+    /// When its text was taken away, by `forget` or by retention.
+    pub erased_at: Option<String>,
     pub citations: Vec<String>,
+}
+
+/// What stands beside a message in other tables.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Address and title of each source that a bot names.
+    pub citations: Vec<(Option<String>, Option<String>)>,
+    /// Kind, address and name of each attachment.
+    pub attachments: Vec<(String, Option<String>, Option<String>)>,
+    /// What it said before, the oldest first, and when that was found changed.
+    pub revisions: Vec<(String, Option<String>)>,
 }
 
 /// Why no single conversation was found.
@@ -114,10 +127,10 @@ pub(super) fn head_by_id(connection: &Connection) -> rusqlite::Result<Statement<
 ///
 /// # Errors
 /// SQLite failed.
-pub fn transcript(connection: &Connection, conversation: i64) -> Result<Vec<Line>, StoreError> {
+pub fn transcript(connection: &Connection, conversation: i64) -> Result<Vec<(Line, Beside)>, StoreError> {
     let mut lines = Vec::new();
-    each_line(connection, conversation, |_, line| -> Result<(), StoreError> {
-        lines.push(line);
+    each_line(connection, conversation, |id, line| -> Result<(), StoreError> {
+        lines.push((line, beside(connection, id)?));
         Ok(())
     })?;
     Ok(lines)
@@ -137,7 +150,7 @@ pub(super) fn each_line<E: From<StoreError>>(
     let mut messages = connection
         .prepare_cached(
             "SELECT m.id, m.external_id, m.sent_at, m.author_kind, p.name, m.kind, m.event, m.body_text, m.reaction,
-                    m.model, m.edited_at, m.deleted_at
+                    m.model, m.edited_at, m.deleted_at, m.erased_at
              FROM messages AS m LEFT JOIN participants AS p ON p.id = m.author_id
              WHERE m.conversation_id = ?1 ORDER BY m.sent_at_ms, m.seq, m.id",
         )
@@ -164,7 +177,33 @@ fn line(row: &SqlRow<'_>, citations: &mut Statement<'_>) -> rusqlite::Result<(i6
         model: row.get(9)?,
         edited_at: row.get(10)?,
         deleted_at: row.get(11)?,
+        erased_at: row.get(12)?,
         citations: citations.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?,
     };
     Ok((id, line))
+}
+
+/// What stands beside a message, by its row id.
+///
+/// # Errors
+/// SQLite failed.
+pub(super) fn beside(connection: &Connection, message: i64) -> Result<Beside, StoreError> {
+    let read = || -> rusqlite::Result<Beside> {
+        let citations = connection
+            .prepare_cached("SELECT url, title FROM citations WHERE message_id = ?1 ORDER BY ordinal")?
+            .query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let attachments = connection
+            .prepare_cached("SELECT kind, url, name FROM attachments WHERE message_id = ?1 ORDER BY ordinal")?
+            .query_map([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let revisions = connection
+            .prepare_cached(
+                "SELECT body_text, observed_at FROM message_revisions WHERE message_id = ?1 ORDER BY revision",
+            )?
+            .query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(Beside { citations, attachments, revisions })
+    };
+    read().map_err(StoreError::sql("reading a transcript"))
 }

@@ -10,7 +10,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::views::{View, Walk};
-use super::{ConversationHead, Line, StoreError, open_reader, query, schema};
+use super::{Beside, ConversationHead, Line, StoreError, open_reader, query, schema};
 
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,17 +38,6 @@ pub struct Part {
     pub source: Option<String>,
     /// `2026-03`, UTC; none for a row without a time.
     pub month: Option<String>,
-}
-
-/// What stands beside a message in a transcript.
-#[derive(Debug, Default)]
-pub struct Beside {
-    /// Address and title of each source that a bot names.
-    pub citations: Vec<(Option<String>, Option<String>)>,
-    /// Kind, address and name of each attachment.
-    pub attachments: Vec<(String, Option<String>, Option<String>)>,
-    /// What it said before, the oldest first, and when that was found changed.
-    pub revisions: Vec<(String, Option<String>)>,
 }
 
 /// A store at one moment.
@@ -194,19 +183,20 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Visits the head of every conversation that a cut holds, deleted ones too, the newest first, with how many
-    /// messages each has.
+    /// Visits the head of every conversation that a cut holds, deleted ones too, the newest first, with when
+    /// each began.
     ///
     /// # Errors
     /// SQLite failed, or the visitor did.
     pub fn conversations<E: From<StoreError>>(
         &self,
         cut: &Cut,
-        mut visit: impl FnMut(ConversationHead) -> Result<(), E>,
+        mut visit: impl FnMut(ConversationHead, Option<String>) -> Result<(), E>,
     ) -> Result<(), E> {
         let failed = StoreError::sql;
         let doing = "reading conversations for an export";
-        let keys = "SELECT c.id, coalesce(c.started_at_ms, k.first_message_at_ms) AS began
+        let keys = "SELECT c.id, coalesce(c.started_at_ms, k.first_message_at_ms) AS began,
+               coalesce(c.started_at, k.first_message_at)
              FROM conversations AS c LEFT JOIN conversation_stats AS k ON k.conversation_id = c.id
              JOIN sources AS s ON s.id = c.source_id
              WHERE (?1 IS NULL OR began >= ?1) AND (?2 IS NULL OR began < ?2)
@@ -218,7 +208,7 @@ impl Snapshot {
         while let Some(row) = keys.next().map_err(failed(doing))? {
             let id: i64 = row.get(0).map_err(failed(doing))?;
             let head = one.query_row([id], query::head).map_err(failed(doing))?;
-            visit(head)?;
+            visit(head, row.get(2).map_err(failed(doing))?)?;
         }
         Ok(())
     }
@@ -250,28 +240,9 @@ impl Snapshot {
         mut visit: impl FnMut(Line, Beside) -> Result<(), E>,
     ) -> Result<(), E> {
         query::each_line(&self.connection, conversation, |id, line| {
-            let beside = self.beside(id).map_err(StoreError::sql("reading a transcript"))?;
+            let beside = query::beside(&self.connection, id)?;
             visit(line, beside)
         })
-    }
-
-    fn beside(&self, message: i64) -> rusqlite::Result<Beside> {
-        let connection = &self.connection;
-        let citations = connection
-            .prepare_cached("SELECT url, title FROM citations WHERE message_id = ?1 ORDER BY ordinal")?
-            .query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let attachments = connection
-            .prepare_cached("SELECT kind, url, name FROM attachments WHERE message_id = ?1 ORDER BY ordinal")?
-            .query_map([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        let revisions = connection
-            .prepare_cached(
-                "SELECT body_text, observed_at FROM message_revisions WHERE message_id = ?1 ORDER BY revision",
-            )?
-            .query_map([message], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        Ok(Beside { citations, attachments, revisions })
     }
 }
 

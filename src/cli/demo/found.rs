@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::store::{ConversationHead, Line, StoreError, TranscriptError, find_conversation, open_reader, transcript};
+use crate::store::{
+    Beside, ConversationHead, Line, StoreError, TranscriptError, find_conversation, open_reader, transcript,
+};
 
 /// What there is to tell about.
 #[derive(Debug, Serialize)]
@@ -14,7 +16,7 @@ pub(super) struct Found {
     pub(super) revisions: i64,
     pub(super) conversations_deleted: i64,
     #[serde(skip)]
-    pub(super) excerpt: Option<(ConversationHead, Vec<Line>)>,
+    pub(super) excerpt: Option<(ConversationHead, Vec<(Line, Beside)>)>,
 }
 
 /// The live conversations of a source on one channel.

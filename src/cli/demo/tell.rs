@@ -131,7 +131,9 @@ fn excerpt(found: &Found) -> Vec<String> {
         format!("One of them, from {} (`chatloom show` prints any of them):", head.source),
         String::new(),
     ];
-    lines.extend(indented(messages.iter().take(EXCERPT).flat_map(|message| show::block(message, false)).collect()));
+    lines.extend(indented(
+        messages.iter().take(EXCERPT).flat_map(|(message, beside)| show::block(message, beside, false)).collect(),
+    ));
     if messages.len() > EXCERPT {
         lines.push("  ...".to_owned());
     }
