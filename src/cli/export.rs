@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::output::{self, tame_line};
 use super::signals::Signals;
-use super::{Exit, logging, progress};
+use super::{Exit, logging, progress, reporting};
 use crate::app::{Range, clock};
 use crate::config::Config;
 use crate::export::{self, Asked, ExportError, Format, Manifest, Progress};
@@ -97,8 +97,13 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
         made
     });
     match tell_until(work, &telling).await {
-        Ok(Ok(manifest)) if args.json => output::print_json(&manifest),
-        Ok(Ok(manifest)) => output::print(&summary(&manifest, &args.to)),
+        Ok(Ok(manifest)) => {
+            reporting::tell_if_behind(config, &manifest.reporting_timezone);
+            match args.json {
+                true => output::print_json(&manifest),
+                false => output::print(&summary(&manifest, &args.to)),
+            }
+        }
         Ok(Err(error)) => {
             output::complain(&tame_line(&error.to_string()));
             return match (&error, signals.received()) {

@@ -18,6 +18,7 @@ mod output;
 mod process;
 mod progress;
 mod rename;
+mod reporting;
 mod retry;
 mod run;
 mod search;

@@ -3,9 +3,11 @@
 use tokio_util::sync::CancellationToken;
 
 use super::signals::Signals;
-use super::{Exit, logging, output};
+use super::{Exit, logging, output, reporting};
 use crate::app::{clock, watched};
 use crate::config::Config;
+use crate::store::browse::reporting_zone;
+use crate::store::open_reader;
 use crate::web::{self, Board};
 
 /// Serves what the store tells until a signal comes. Being stopped is how this command ends well.
@@ -18,6 +20,10 @@ pub(super) async fn run(config: &Config) -> Exit {
         );
         return Exit::Usage;
     };
+    // A store that cannot be read is what the pages themselves tell of.
+    if let Ok(zone) = open_reader(&config.store_path).and_then(|store| reporting_zone(&store)) {
+        reporting::tell_if_behind(config, &zone);
+    }
     let signals = Signals::listen();
     let board = Board::new(config.store_path.clone(), watched(config), clock());
     let cancel: CancellationToken = signals.cancel.clone();

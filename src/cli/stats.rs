@@ -1,8 +1,8 @@
 //! `chatloom stats`.
 
-use super::Exit;
 use super::output::{self, tame_line};
 use super::table::{Side, columns, moment};
+use super::{Exit, reporting};
 use crate::config::Config;
 use crate::store::{Overview, open_reader, overview};
 
@@ -25,8 +25,13 @@ fn day(text: &str) -> Result<String, String> {
 pub(super) fn run(args: &Args, config: &Config) -> Exit {
     let read = open_reader(&config.store_path).and_then(|store| overview(&store, args.since.as_deref()));
     match read {
-        Ok(figures) if args.json => output::print_json(&figures),
-        Ok(figures) => output::print(&page(&figures).join("\n")),
+        Ok(figures) => {
+            reporting::tell_if_behind(config, &figures.timezone);
+            match args.json {
+                true => output::print_json(&figures),
+                false => output::print(&page(&figures).join("\n")),
+            }
+        }
         Err(error) => {
             output::complain(&tame_line(&error.to_string()));
             return Exit::Failed;

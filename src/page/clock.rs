@@ -46,8 +46,19 @@ impl fmt::Display for Time<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ok(at) = self.iso.parse::<Timestamp>() else { return f.write_str("time unknown") };
         let local = self.clock.zone.to_datetime(at).strftime("%Y-%m-%d %H:%M:%S");
-        write!(f, "<time datetime=\"{at:.3}\">{local}</time>")
+        write!(f, "<time datetime=\"{at:.3}\">{local}{}</time>", which(&self.clock.zone, at))
     }
+}
+
+/// The offset from UTC, to stand behind a local time that comes twice since clocks go back; else nothing.
+#[must_use]
+pub fn which(zone: &TimeZone, at: Timestamp) -> String {
+    if !zone.to_ambiguous_timestamp(zone.to_datetime(at)).is_ambiguous() {
+        return String::new();
+    }
+    let seconds = zone.to_offset(at).seconds();
+    let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs() / 60);
+    format!(" {sign}{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 #[cfg(test)]
@@ -61,6 +72,10 @@ mod tests {
             clock.time("2026-03-01T09:00:00.120Z").to_string(),
             "<time datetime=\"2026-03-01T09:00:00.120Z\">2026-03-01 04:00:00</time>"
         );
+        for (utc, told) in [("05:30", "01:30:00 -04:00<"), ("06:30", "01:30:00 -05:00<"), ("07:30", "02:30:00<")] {
+            let iso = format!("2026-11-01T{utc}:00.000Z");
+            assert!(clock.time(&iso).to_string().contains(told), "{}", clock.time(&iso));
+        }
         assert_eq!(clock.time("<b>").to_string(), "time unknown");
         assert_eq!(Clock::of("Nowhere/Land").name(), "UTC");
     }

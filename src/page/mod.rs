@@ -9,7 +9,7 @@ mod frame;
 mod tame;
 mod transcript;
 
-pub use clock::Clock;
+pub use clock::{Clock, which};
 pub use escape::{Shown, link};
 pub use frame::{Footer, Frame};
 pub use tame::{tame, tame_line};

@@ -1,5 +1,8 @@
 //! Which messages make a number: what `explain` prints.
 
+use std::fmt;
+
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::Serialize;
 
@@ -22,12 +25,29 @@ pub enum Metric {
 pub struct Explanation {
     pub metric: &'static str,
     /// As it stands in `v_conversations`; `None` where it does not apply or is not known.
-    pub value: Option<f64>,
+    pub value: Option<Number>,
     /// What the metric means.
     pub meaning: &'static str,
     /// Why it is what it is.
     pub because: String,
     pub messages: Vec<Evidence>,
+}
+
+/// Seconds, or a count; a flag is 0 or 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Number {
+    Whole(i64),
+    Seconds(f64),
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(number) => number.fmt(f),
+            Self::Seconds(seconds) => seconds.fmt(f),
+        }
+    }
 }
 
 /// A message that made it.
@@ -84,7 +104,14 @@ pub fn explain(conn: &Connection, metric: Metric, conversation: i64) -> Result<O
 
 fn read(conn: &Connection, metric: Metric, id: i64) -> rusqlite::Result<Option<Explanation>> {
     let sql = format!("SELECT {} FROM v_conversations WHERE conversation_id = ?1", metric.column());
-    let Some(value) = conn.query_row(&sql, [id], |row| row.get::<_, Option<f64>>(0)).optional()? else {
+    let number = |row: &rusqlite::Row<'_>| {
+        Ok(match row.get_ref(0)? {
+            ValueRef::Integer(number) => Some(Number::Whole(number)),
+            ValueRef::Real(seconds) => Some(Number::Seconds(seconds)),
+            _ => None,
+        })
+    };
+    let Some(value) = conn.query_row(&sql, [id], number).optional()? else {
         return Ok(None);
     };
     let provider: String = conn.query_row(
@@ -105,6 +132,9 @@ fn read(conn: &Connection, metric: Metric, id: i64) -> rusqlite::Result<Option<E
             let because = match &last {
                 Some(last) if last.author_kind == "contact" => "the contact had the last word".to_owned(),
                 Some(last) => format!("the last word is the {}'s", last.author_kind),
+                None if speaks(conn, id, "'contact', 'bot', 'agent'")? => {
+                    "nobody knows when anything was said".to_owned()
+                }
                 None => "nobody said anything".to_owned(),
             };
             (because, last.into_iter().collect())
@@ -116,7 +146,11 @@ fn read(conn: &Connection, metric: Metric, id: i64) -> rusqlite::Result<Option<E
 
 fn response(conn: &Connection, id: i64, by: &str) -> rusqlite::Result<(String, Vec<Evidence>)> {
     let Some(asked) = first(conn, id, "asked", "AND m.author_kind = 'contact'", "ASC")? else {
-        return Ok(("the contact wrote nothing".to_owned(), Vec::new()));
+        let because = match speaks(conn, id, "'contact'")? {
+            true => "nobody knows when the contact wrote",
+            false => "the contact wrote nothing",
+        };
+        return Ok((because.to_owned(), Vec::new()));
     };
     let later = format!(
         "AND m.author_kind IN ({by}) AND (m.sent_at_ms, m.seq, m.id) > (
@@ -131,6 +165,15 @@ fn response(conn: &Connection, id: i64, by: &str) -> rusqlite::Result<(String, V
         "the time between these two"
     };
     Ok((because.to_owned(), vec![asked, replied]))
+}
+
+/// Whether one of these kinds wrote, at whatever time.
+fn speaks(conn: &Connection, id: i64, kinds: &str) -> rusqlite::Result<bool> {
+    let sql = format!(
+        "SELECT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1 AND deleted_at_ms IS NULL
+           AND author_kind IN ({kinds}))"
+    );
+    conn.query_row(&sql, [id], |row| row.get(0))
 }
 
 /// Who had a hand in it.

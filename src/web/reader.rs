@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::ask::{Ask, short};
 use super::trouble::Trouble;
+use crate::page::which;
 use crate::store::browse::iso;
 
 /// A zone by its name, as `?zone=` or the `[reporting]` table names it.
@@ -39,6 +40,14 @@ impl Zone {
         Self { name: "UTC".to_owned(), zone: TimeZone::UTC, chosen: false }
     }
 
+    /// A time of day, with its offset where clocks going back make it come twice.
+    fn exact(&self, ms: i64, how: &str) -> String {
+        match (self.written(ms, how), jiff::Timestamp::from_millisecond(ms)) {
+            (Some(shown), Ok(at)) => shown + &which(&self.zone, at),
+            _ => ms.to_string(),
+        }
+    }
+
     fn written(&self, ms: i64, how: &str) -> Option<String> {
         let at = self.zone.to_datetime(jiff::Timestamp::from_millisecond(ms).ok()?);
         jiff::fmt::strtime::format(how, at).ok()
@@ -46,13 +55,13 @@ impl Zone {
 
     /// A moment, to the minute; exact and in UTC for machines and on hovering.
     pub(super) fn time(&self, ms: i64) -> Markup {
-        let shown = self.written(ms, "%-d %b %Y, %H:%M").unwrap_or_else(|| ms.to_string());
+        let shown = self.exact(ms, "%-d %b %Y, %H:%M");
         self.told(ms, &shown)
     }
 
     /// The time of day alone.
     pub(super) fn clock(&self, ms: i64) -> Markup {
-        let shown = self.written(ms, "%H:%M").unwrap_or_else(|| ms.to_string());
+        let shown = self.exact(ms, "%H:%M");
         self.told(ms, &shown)
     }
 
@@ -123,6 +132,10 @@ mod tests {
             zone.time(1_772_359_200_120).into_string(),
             "<time datetime=\"2026-03-01T10:00:00.120Z\" title=\"2026-03-01 10:00:00.120 UTC\">1 Mar 2026, 05:00</time>"
         );
+        // Half past one comes twice on the day that clocks go back.
+        for (ms, told) in [(1_793_511_000_000, "01:30 -04:00<"), (1_793_514_600_000, "01:30 -05:00<")] {
+            assert!(zone.time(ms).into_string().contains(told) && zone.clock(ms).into_string().contains(told));
+        }
         for wrong in ["../etc/passwd", "Mars/Phobos", "%00", "EST5EDT,M3.2.0"] {
             let ask = Ask::of(&format!("/?zone={wrong}").parse().unwrap(), &["zone"]).unwrap();
             assert!(Zone::of(&ask, "UTC").is_err(), "{wrong}");

@@ -404,7 +404,22 @@ async fn stats_and_explain_say_what_the_views_say() {
             let value = told["value"].as_f64().map_or_else(|| "-".to_owned(), |value| value.to_string());
             assert_eq!(vec![value], held, "{told}");
             assert_ne!(told["because"], "");
+            assert_eq!(told["value"].is_f64(), !told["value"].is_null() && column.ends_with("_seconds"), "{told}");
         }
+    }
+    let conversation = &home.rows("SELECT conversation_id FROM v_conversations WHERE contact_messages > 0 LIMIT 1")[0];
+    let undated = format!("UPDATE messages SET sent_at_ms = NULL WHERE conversation_id = {conversation}");
+    rusqlite::Connection::open(home.db()).unwrap().execute(&undated, []).unwrap();
+    for (metric, because) in [("first_response", "when the contact wrote"), ("answered", "when anything was said")] {
+        let told = home.run(&["explain", metric, conversation]).await;
+        assert!(told.stdout.contains(because), "{}", told.stdout);
+    }
+    // Another zone than the one the store counts in, before any pass: the numbers are the old ones, and it is said.
+    home.configure(&format!("[reporting]\ntimezone = \"Asia/Tokyo\"\n{}", all.config()));
+    for command in [&["stats"][..], &["export", "--format", "html"]] {
+        let told = home.run(command).await;
+        assert_eq!(told.code, 0, "{}", told.stderr);
+        assert!(told.stderr.contains("times are told in America/Sao_Paulo"), "{command:?}: {}", told.stderr);
     }
     assert_eq!(home.run(&["explain", "happiness", "1"]).await.code, 2);
     assert_eq!(home.run(&["explain", "answered", "999999"]).await.code, 1);
