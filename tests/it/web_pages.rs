@@ -125,6 +125,27 @@ async fn what_turns_hides_or_steers_is_visible() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_out_of_a_history_without_a_word() {
+    let stage = Stage::set("", None, |store| {
+        let earlier = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 61)
+            INSERT INTO message_revisions (message_id, revision, body_text, observed_at_ms)
+            SELECT 9000004, i, 'version ' || i || iif(i = 61, replace(hex(zeroblob(5000)), '00', '.') || 'its end', ''), i FROM n";
+        store.execute(earlier, []).unwrap();
+    })
+    .await;
+    let page = stage.get("/conversations/90001").await.body;
+    assert!(page.contains("version 12<") && !page.contains("version 11<") && page.contains("and 11 more"), "{page}");
+    let link = "/conversations/90001/messages/9000004/text?revision=61";
+    assert!(page.contains(&format!("href=\"{link}\"")) && !page.contains("its end"), "{page}");
+    assert!(stage.get(link).await.body.ends_with("its end"));
+    assert_eq!(stage.get("/conversations/90001/messages/9000004/text?revision=62").await.status, 404);
+    let told = stage.get("/api/conversations/90001").await.json();
+    let message = told["messages"].as_array().unwrap().iter().find(|message| message["id"] == 9_000_004).unwrap();
+    assert_eq!((message["revisions_count"].as_i64(), message["revisions"].as_array().unwrap().len()), (Some(61), 50));
+    stage.listener.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_shown_is_said() {
     let stage = Stage::set("", None, |_| {}).await;
     for (path, status, told) in [

@@ -74,6 +74,10 @@ pub struct MessageRow {
     pub attachments: Vec<Attachment>,
     /// What it said before, the newest first.
     pub revisions: Vec<Revision>,
+    /// How many of each there are: more than are given, where there are very many.
+    pub citations_count: i64,
+    pub attachments_count: i64,
+    pub revisions_count: i64,
 }
 
 /// What an answer rests on.
@@ -94,6 +98,8 @@ pub struct Attachment {
 /// What a message said before an edit was seen.
 #[derive(Debug, Serialize)]
 pub struct Revision {
+    /// Its number: all of its text is at an address of its own.
+    pub revision: i64,
     pub body_text: String,
     pub cut: bool,
     #[serde(rename = "observed_at", serialize_with = "super::time")]
@@ -241,6 +247,9 @@ fn message(row: &SqlRow<'_>) -> rusqlite::Result<MessageRow> {
         citations: Vec::new(),
         attachments: Vec::new(),
         revisions: Vec::new(),
+        citations_count: 0,
+        attachments_count: 0,
+        revisions_count: 0,
     })
 }
 
@@ -256,27 +265,47 @@ fn furnish(connection: &Connection, message: &mut MessageRow) -> rusqlite::Resul
         .collect::<rusqlite::Result<_>>()?;
     message.revisions = connection
         .prepare_cached(
-            "SELECT substr(body_text, 1, ?3), length(body_text) > ?3, observed_at_ms FROM message_revisions
+            "SELECT revision, substr(body_text, 1, ?3), length(body_text) > ?3, observed_at_ms FROM message_revisions
              WHERE message_id = ?1 ORDER BY revision DESC LIMIT ?2",
         )?
         .query_map([message.id, EACH, BEFORE], |row| {
-            Ok(Revision { body_text: row.get(0)?, cut: row.get(1)?, observed_at_ms: row.get(2)? })
+            Ok(Revision {
+                revision: row.get(0)?,
+                body_text: row.get(1)?,
+                cut: row.get(2)?,
+                observed_at_ms: row.get(3)?,
+            })
         })?
         .collect::<rusqlite::Result<_>>()?;
+    (message.citations_count, message.attachments_count, message.revisions_count) = connection
+        .prepare_cached(
+            "SELECT (SELECT count(*) FROM citations WHERE message_id = ?1),
+               (SELECT count(*) FROM attachments WHERE message_id = ?1),
+               (SELECT count(*) FROM message_revisions WHERE message_id = ?1)",
+        )?
+        .query_row([message.id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     Ok(())
 }
 
-/// The whole text of one message of a conversation.
+/// The whole text of one message of a conversation: as it is, or as a revision of it was.
 ///
 /// # Errors
 /// SQLite failed, or it took too long.
-pub fn message_text(connection: &Connection, conversation: i64, message: i64) -> Result<Option<String>, StoreError> {
+pub fn message_text(
+    connection: &Connection,
+    conversation: i64,
+    message: i64,
+    revision: Option<i64>,
+) -> Result<Option<String>, StoreError> {
+    let sql = match revision {
+        None => "SELECT body_text FROM messages WHERE id = ?1 AND conversation_id = ?2 AND ?3 IS NULL",
+        Some(_) => {
+            "SELECT r.body_text FROM message_revisions AS r JOIN messages AS m ON m.id = r.message_id
+             WHERE m.id = ?1 AND m.conversation_id = ?2 AND r.revision = ?3"
+        }
+    };
     connection
-        .query_row(
-            "SELECT body_text FROM messages WHERE id = ?1 AND conversation_id = ?2",
-            [message, conversation],
-            |row| row.get(0),
-        )
+        .query_row(sql, params![message, conversation, revision], |row| row.get(0))
         .optional()
         .map_err(StoreError::sql("reading a message"))
 }

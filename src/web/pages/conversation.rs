@@ -142,14 +142,18 @@ fn one(message: &MessageRow, zone: &Zone) -> Markup {
             }
             (said(message, zone))
             (citations(&message.citations))
+            (more(message.citations_count, message.citations.len()))
             (attachments(&message.attachments))
+            (more(message.attachments_count, message.attachments.len()))
             @if !message.revisions.is_empty() {
                 details.before {
                     summary { "Edited" @if let Some(at) = message.edited_at_ms { " " (zone.time(at)) } "; what stood there before" }
                     @for revision in &message.revisions {
                         p.seen { "Until " (zone.time(revision.observed_at_ms)) }
                         blockquote dir="auto" { (shown(&revision.body_text)) @if revision.cut { "…" } }
+                        @if revision.cut { p { a href=(zone.to(&text_of(message), &[("revision", &revision.revision.to_string())])) { "All of this version" } } }
                     }
+                    (more(message.revisions_count, message.revisions.len()))
                 }
             } @else if let Some(at) = message.edited_at_ms {
                 p.seen { "Edited " (zone.time(at)) }
@@ -160,13 +164,24 @@ fn one(message: &MessageRow, zone: &Zone) -> Markup {
 
 fn said(message: &MessageRow, zone: &Zone) -> Markup {
     let empty = message.body_text.trim().is_empty();
-    let all = format!("/conversations/{}/messages/{}/text", message.conversation_id, message.id);
+    let all = text_of(message);
     html! {
         @if empty { p.empty { "no text" } }
         @else if message.deleted_at_ms.is_some() { div.text dir="auto" { del { (shown(&message.body_text)) } } }
         @else { div.text dir="auto" { (shown(&message.body_text)) @if message.cut { "…" } } }
         @if message.cut { p { a href=(zone.to(&all, &[])) { "All " (number(message.length)) " characters" } } }
     }
+}
+
+/// Where all of a message is, as plain text.
+fn text_of(message: &MessageRow) -> String {
+    format!("/conversations/{}/messages/{}/text", message.conversation_id, message.id)
+}
+
+/// That there are more than are shown.
+fn more(there: i64, shown: usize) -> Markup {
+    let left = there - i64::try_from(shown).unwrap_or(i64::MAX);
+    html! { @if left > 0 { p.seen { "and " (number(left)) " more: " code { "chatloom show" } " has them all" } } }
 }
 
 fn citations(citations: &[Citation]) -> Markup {
@@ -198,11 +213,13 @@ fn attachments(attachments: &[Attachment]) -> Markup {
 /// The whole text of a message, as text.
 pub(super) async fn text(State(site): State<Site>, Path((id, message)): Path<(String, String)>, uri: Uri) -> Response {
     let read = async {
-        Ask::of(&uri, &["zone"])?;
+        let ask = Ask::of(&uri, &["revision", "zone"])?;
+        let revision = ask.parsed::<i64>("revision", "is the number of an earlier version")?;
         let (id, message) = (row_id(&id, "conversation")?, row_id(&message, "message")?);
         site.read(move |store| {
-            browse::message_text(store, id, message)?
-                .ok_or_else(|| Trouble::Missing("this conversation has no such message".to_owned()))
+            browse::message_text(store, id, message, revision)?.ok_or_else(|| {
+                Trouble::Missing("this conversation has no such message, or no such version of it".to_owned())
+            })
         })
         .await
     };
