@@ -24,6 +24,8 @@ pub struct Standing {
     pub store_bytes: u64,
     pub wal_bytes: u64,
     pub sources: Vec<SourceStanding>,
+    /// Sources that the store holds and nobody reads any more, for want of a configuration. No metric tells of them.
+    pub others: Vec<SourceStanding>,
 }
 
 /// One source's part of it.

@@ -137,12 +137,12 @@ async fn sources(State(site): State<Site>, uri: Uri) -> Response {
         Ask::of(&uri, &[])?;
         let held = site.digest().await?;
         let (standing, _) = site.board.standing().await;
-        let sources = standing.sources.iter().map(|source| {
+        let sources = pages::all_sources(&standing).map(|(source, state)| {
             let name = source.subject.source.to_string();
             let sums = held.digest.sources.iter().find(|sums| sums.name == name);
             Source {
                 provider: source.subject.provider.to_owned(),
-                state: pages::state(source),
+                state,
                 last_success_at: source.last_success_ms.map(iso),
                 lag_seconds: source.last_success_ms.map(|_| source.lag_ms / 1000),
                 conversations: sums.map_or(0, |sums| sums.conversations),

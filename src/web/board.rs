@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use crate::model::ProviderKind;
 use crate::store::{self, Figures, SourceFigures, StoreError};
 use crate::telemetry::{SourceStanding, Standing, Subject};
 
@@ -107,6 +108,13 @@ impl Board {
                 stand(source, &by_name.remove(&source.name).unwrap_or_default(), self.inner.started_ms, now_ms)
             })
             .collect();
+        let unread = |figures: &SourceFigures| {
+            let provider = ProviderKind::parse(&figures.provider)?.as_str();
+            let watched = Watched { name: figures.name.clone(), provider, enabled: false, interval: Duration::ZERO };
+            Some(stand(&watched, figures, self.inner.started_ms, now_ms))
+        };
+        standing.others = by_name.values().filter_map(unread).collect();
+        standing.others.sort_by(|one, other| one.subject.source.cmp(&other.subject.source));
         (standing, Ok(()))
     }
 

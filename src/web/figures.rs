@@ -164,8 +164,8 @@ pub(super) struct Stretch {
 pub(super) fn stretches(digest: &Digest, range: Range) -> (Step, Vec<Stretch>) {
     let step = range.step();
     let mut all: BTreeMap<Date, Sums> = BTreeMap::new();
-    // Ten thousand days are 27 years.
-    for day in range.from.max(range.to - 10_000)..=range.to {
+    // Twenty thousand days are 54 years: no time that a provider tells is older (times before 1990 are not believed).
+    for day in range.from.max(range.to - 20_000)..=range.to {
         all.entry(step.begin(day)).or_default();
     }
     for ((day, _), of_day) in digest.days.iter().filter(|((day, _), _)| range.holds(*day)) {

@@ -139,6 +139,9 @@ async fn nothing_is_left_out_of_a_history_without_a_word() {
     assert!(page.contains(&format!("href=\"{link}\"")) && !page.contains("its end"), "{page}");
     assert!(stage.get(link).await.body.ends_with("its end"));
     assert_eq!(stage.get("/conversations/90001/messages/9000004/text?revision=62").await.status, 404);
+    // Behind the last message is nothing, and the way back.
+    let end = stage.get("/conversations/90001?after=9000004").await.body;
+    assert!(end.contains("Nothing stands after that message.") && end.contains("To the start"), "{end}");
     let told = stage.get("/api/conversations/90001").await.json();
     let message = told["messages"].as_array().unwrap().iter().find(|message| message["id"] == 9_000_004).unwrap();
     assert_eq!((message["revisions_count"].as_i64(), message["revisions"].as_array().unwrap().len()), (Some(61), 50));
@@ -204,5 +207,28 @@ async fn a_browser_shows_the_token_as_a_password() {
         assert!(answer.head.contains("www-authenticate: basic realm=\"chatloom\""), "{}", answer.head);
         assert!(!answer.body.contains("html"));
     }
+    stage.listener.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_nobody_configures_any_more_is_shown_with_all_that_is_known() {
+    let stage = Stage::set("", None, |store| {
+        store.execute("UPDATE sources SET name = 'former' WHERE id = 2", []).unwrap();
+    })
+    .await;
+    let told = stage.get("/api/sources").await.json();
+    let find = |name: &str| told["sources"].as_array().unwrap().iter().find(|source| source["name"] == name).cloned();
+    let former = find("former").unwrap();
+    assert_eq!((&former["state"], &former["dead_letters"]), (&"not_configured".into(), &1.into()), "{former}");
+    assert_eq!(former["incomplete"], stage.number("SELECT incomplete FROM v_sources WHERE source = 'former'"));
+    assert!(former["last_success_at"].is_string(), "{former}");
+    let states = stage.number("SELECT count(*) FROM sources");
+    assert_eq!(
+        told["sources"].as_array().unwrap().len() as i64,
+        states + 1,
+        "what is configured and new stands there, too"
+    );
+    let page = stage.get("/").await.body;
+    assert!(page.contains("not configured") && page.contains("/dead-letters?source=former"), "{page}");
     stage.listener.close().await;
 }

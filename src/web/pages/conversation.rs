@@ -47,12 +47,17 @@ async fn make(site: &Site, id: &str, uri: &Uri) -> Result<Page, Trouble> {
         let row = browse::conversation(store, id)?.ok_or_else(missing)?;
         let stretch = browse::stretch(store, id, span, PAGE)?
             .ok_or_else(|| Trouble::Missing("this conversation has no such message".to_owned()))?;
-        Ok(Page { title: name(&row), body: body(&row, &stretch, &zone), zone })
+        let nothing = match span {
+            Span::Before(_) => "Nothing stands before that message.",
+            Span::After(_) => "Nothing stands after that message.",
+            Span::Start | Span::Around(_) => "No message is stored.",
+        };
+        Ok(Page { title: name(&row), body: body(&row, &stretch, nothing, &zone), zone })
     })
     .await
 }
 
-fn body(row: &ConversationRow, stretch: &Stretch, zone: &Zone) -> Markup {
+fn body(row: &ConversationRow, stretch: &Stretch, nothing: &str, zone: &Zone) -> Markup {
     let here = format!("/conversations/{}", row.id);
     let pages = html! {
         @if stretch.before.is_some() || stretch.after.is_some() {
@@ -72,7 +77,9 @@ fn body(row: &ConversationRow, stretch: &Stretch, zone: &Zone) -> Markup {
         p.badges { (badges(row)) }
         (head(row, zone))
         (pages)
-        (transcript(&stretch.messages, zone))
+        @if stretch.messages.is_empty() {
+            p.empty { (nothing) " " @if row.messages > 0 { a href=(zone.to(&here, &[])) { "To the start" } } }
+        } @else { (transcript(&stretch.messages, zone)) }
         (pages)
     }
 }
@@ -107,7 +114,6 @@ fn transcript(messages: &[MessageRow], zone: &Zone) -> Markup {
     let day = |message: &MessageRow| message.sent_at_ms.map_or("Time unknown".to_owned(), |ms| zone.day(ms));
     let days: Vec<String> = messages.iter().map(day).collect();
     html! {
-        @if messages.is_empty() { p.empty { "No message is stored." } }
         ol.transcript {
             @for (at, (message, day)) in messages.iter().zip(&days).enumerate() {
                 @if at == 0 || days.get(at - 1) != Some(day) { li.day { h2 { (day) } } }

@@ -11,7 +11,7 @@ mod search;
 pub(super) use conversation::{row_id, span_of};
 pub(super) use conversations::{NAMES as CONVERSATION_NAMES, filter as conversation_filter};
 pub(super) use letters::filter as letter_filter;
-pub(super) use overview::state;
+pub(super) use overview::all as all_sources;
 pub(super) use runs::filter as run_filter;
 pub(super) use search::asked as search_asked;
 

@@ -6,7 +6,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use crate::store::browse::Waiting;
-use crate::telemetry::SourceStanding;
+use crate::telemetry::{SourceStanding, Standing};
 use crate::web::ask::Ask;
 use crate::web::chart::{Chart, Series, heat};
 use crate::web::figures::{self, RANGES, Range, Stretch, Sums};
@@ -46,7 +46,7 @@ async fn make(site: &Site, uri: &Uri) -> Result<Page, Trouble> {
             (heat(&figures::hours(&held.digest, range, &zone), &zone.name))
         }
         (waiting(&held.digest.waiting, held.digest.waiting_count, now_ms, &zone))
-        (sources(&standing.sources, &held, &zone))
+        (sources(&standing, &held, &zone))
         p.asof { "Figures as of " (zone.time(held.as_of_ms)) " (" (zone.name) "); days are days in UTC, as in the view v_daily." }
     };
     Ok(Page { title: "Overview".to_owned(), zone, body })
@@ -185,8 +185,13 @@ fn waited(ms: i64) -> String {
     span(float(u64::try_from(ms / 1000).unwrap_or(0)))
 }
 
-/// A word for how a source is doing.
-pub(in crate::web) fn state(source: &SourceStanding) -> &'static str {
+/// Every source, with a word for how it is doing: those that are configured, and those that only the store knows.
+pub(in crate::web) fn all(standing: &Standing) -> impl Iterator<Item = (&SourceStanding, &'static str)> {
+    let others = standing.others.iter().map(|source| (source, "not_configured"));
+    standing.sources.iter().map(|source| (source, state(source))).chain(others)
+}
+
+fn state(source: &SourceStanding) -> &'static str {
     match source {
         SourceStanding { enabled: false, .. } => "disabled",
         SourceStanding { failing: true, .. } => "failing",
@@ -196,14 +201,14 @@ pub(in crate::web) fn state(source: &SourceStanding) -> &'static str {
     }
 }
 
-fn sources(standing: &[SourceStanding], held: &Held, zone: &Zone) -> Markup {
+fn sources(standing: &Standing, held: &Held, zone: &Zone) -> Markup {
     let sums = |name: &str| held.digest.sources.iter().find(|source| source.name == name);
     let rows = html! {
-        @for source in standing {
+        @for (source, state) in all(standing) {
             @let name = source.subject.source.to_string();
             tr {
                 td { a href=(zone.to("/conversations", &[("source", &name)])) { (name) } }
-                td { span class=(format!("state {}", state(source))) { (state(source)) } }
+                td { span class=(format!("state {state}")) { (state.replace('_', " ")) } }
                 td {
                     @if let Some(at) = source.last_success_ms { (zone.time(at)) " (" (waited(source.lag_ms)) " ago)" }
                     @else { "not yet" }
@@ -220,17 +225,6 @@ fn sources(standing: &[SourceStanding], held: &Held, zone: &Zone) -> Markup {
                         a href=(zone.to("/dead-letters", &[("source", &name)])) { (number(i64::try_from(source.dead_letters).unwrap_or(i64::MAX))) }
                     } @else { "0" }
                 }
-            }
-        }
-        @for left in held.digest.sources.iter().filter(|sums| standing.iter().all(|source| *source.subject.source != *sums.name)) {
-            tr {
-                td { a href=(zone.to("/conversations", &[("source", &left.name)])) { (left.name) } }
-                td { span.state.disabled { "not configured" } }
-                td { "–" }
-                td.number { (number(i64::try_from(left.conversations).unwrap_or(i64::MAX))) }
-                td.number { (number(left.messages)) }
-                td.number { "–" }
-                td.number { "–" }
             }
         }
     };
