@@ -11,6 +11,7 @@
 #![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark that cannot go on ends")]
 
 mod rows;
+#[path = "../common/words.rs"]
 mod words;
 
 use std::collections::HashSet;

@@ -10,8 +10,11 @@ use chatloom::model::{
     AuthorKind, ChannelKind, ChannelRow, ConversationRow, MessageRow, ParticipantRow, Patch, ProviderKind, RawRecord,
     Row, StreamKey,
 };
+use chatloom::sim::Rng;
 use chatloom::store::{Batch, Record, RunMode, RunStatus, SCHEMA_VERSION, Store, UsageNow};
 use serde_json::value::RawValue;
+
+use crate::words::{roll, say_more};
 
 /// Monday, 2 March 2026, 12:00 UTC.
 pub(crate) const NOW_MS: i64 = 1_772_452_800_000;
@@ -20,47 +23,10 @@ const PER_CONVERSATION: u64 = 10;
 /// Records in one batch: a page.
 const PAGE: usize = 100;
 
-/// A small generator (splitmix64): the same numbers everywhere, for ever.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-}
-
-/// The n-th word of the language: two to four syllables.
-pub(crate) fn word(number: u64) -> String {
-    const SYLLABLES: [&str; 20] = [
-        "ca", "lo", "men", "ti", "ra", "ção", "ve", "no", "sto", "pri", "da", "que", "lho", "fi", "gu", "tem", "é",
-        "ba", "zo", "xi",
-    ];
-    let (mut rest, mut text) = (number, String::new());
-    for place in 0..4 {
-        text.push_str(SYLLABLES[usize::try_from(rest % 20).unwrap_or(0)]);
-        rest /= 20;
-        if rest == 0 && place > 0 {
-            break;
-        }
-    }
-    text
-}
-
-/// Some words, the earlier ones of the language far more often.
-pub(crate) fn text(dice: &mut Dice, words: u64) -> String {
+/// So many words.
+fn text(dice: &mut Rng, words: u64) -> String {
     let mut text = String::new();
-    for _ in 0..words {
-        // Of each magnitude of rank about as many words: what Zipf found.
-        let magnitude = 1 << dice.roll(15);
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(&word(magnitude + dice.roll(magnitude)));
-    }
+    (0..words).for_each(|_| say_more(&mut text, dice));
     text
 }
 
@@ -134,7 +100,7 @@ const KINDS: [(&str, ProviderKind); 3] = [
 
 /// Pages of records, made as they are asked for.
 struct Pages {
-    dice: Dice,
+    dice: Rng,
     conversations: u64,
     /// The next conversation of each source.
     next: [u64; 3],
@@ -142,7 +108,7 @@ struct Pages {
 
 impl Pages {
     fn new(messages: u64) -> Self {
-        Self { dice: Dice(7), conversations: messages / PER_CONVERSATION, next: [0, 1, 2] }
+        Self { dice: Rng::new(7), conversations: messages / PER_CONVERSATION, next: [0, 1, 2] }
     }
 
     fn next(&mut self, kind: usize) -> Option<(Vec<Record>, u64)> {
@@ -156,12 +122,12 @@ impl Pages {
     }
 }
 
-fn conversation(dice: &mut Dice, kind: usize, number: u64, of: u64, records: &mut Vec<Record>) {
+fn conversation(dice: &mut Rng, kind: usize, number: u64, of: u64, records: &mut Vec<Record>) {
     let id = format!("c{number}");
     // As conversations come in: the earlier number is the earlier one.
     let mut at = NOW_MS - SPAN_MS + SPAN_MS / i64::try_from(of).unwrap_or(1) * i64::try_from(number).unwrap_or(0);
-    let who = format!("p{}", dice.roll(of / 2 + 1) / 3);
-    let channel = dice.roll(2);
+    let who = format!("p{}", roll(dice, of / 2 + 1) / 3);
+    let channel = roll(dice, 2);
     let contact = ParticipantRow {
         external_id: who.clone(),
         kind: Patch::Set(AuthorKind::Contact),
@@ -175,7 +141,7 @@ fn conversation(dice: &mut Dice, kind: usize, number: u64, of: u64, records: &mu
         contact: Patch::Set(who.clone()),
         title: Patch::Set(text(dice, 4)),
         started_at_ms: Patch::Set(at),
-        escalated: if kind == 0 { Patch::Keep } else { Patch::Set(dice.roll(10) == 0) },
+        escalated: if kind == 0 { Patch::Keep } else { Patch::Set(roll(dice, 10) == 0) },
         ..ConversationRow::default()
     };
     let place = ChannelRow {
@@ -189,23 +155,23 @@ fn conversation(dice: &mut Dice, kind: usize, number: u64, of: u64, records: &mu
     };
     let rows = vec![Row::Channel(place), Row::Participant(contact), Row::Conversation(head)];
     records.push(record("conversations", &id, format!("{{\"id\":\"{id}\",\"contact\":\"{who}\",\"at\":{at}}}"), rows));
-    let other = match (kind, dice.roll(4)) {
+    let other = match (kind, roll(dice, 4)) {
         (0, _) | (_, 0) => AuthorKind::Agent,
         _ => AuthorKind::Bot,
     };
     // Some conversations end with a question.
-    let count = if dice.roll(20) == 0 { PER_CONVERSATION - 1 } else { PER_CONVERSATION };
+    let count = if roll(dice, 20) == 0 { PER_CONVERSATION - 1 } else { PER_CONVERSATION };
     for n in 0..count {
         let mut row = MessageRow::new(&id, format!("{number}-{n}"));
         let contact = n % 2 == 0;
-        row.author = Some(if contact { who.clone() } else { format!("a{}", dice.roll(12)) });
+        row.author = Some(if contact { who.clone() } else { format!("a{}", roll(dice, 12)) });
         row.author_kind = Some(if contact { AuthorKind::Contact } else { other });
         row.seq = i64::try_from(n).unwrap_or(0);
         row.sent_at_ms = Some(at);
-        let words = 4 + dice.roll(40);
+        let words = 4 + roll(dice, 40);
         row.body_text = text(dice, words);
-        row.reaction = if !contact && dice.roll(50) == 0 { -1 } else { 0 };
-        at += 1_000 * i64::try_from(5 + dice.roll(600)).unwrap_or(5);
+        row.reaction = if !contact && roll(dice, 50) == 0 { -1 } else { 0 };
+        at += 1_000 * i64::try_from(5 + roll(dice, 600)).unwrap_or(5);
         let json =
             serde_json::json!({ "id": row.external_id, "chat": id, "by": row.author, "at": at, "text": row.body_text });
         records.push(record("messages", &row.external_id.clone(), json.to_string(), vec![Row::Message(row)]));

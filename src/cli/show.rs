@@ -145,12 +145,14 @@ pub(super) fn block(message: &Line, beside: &Beside, dim: bool) -> Vec<String> {
     }
     if !beside.citations.is_empty() {
         lines.push("    sources:".to_owned());
-        lines.extend(beside.citations.iter().map(|(url, title)| format!("      - {}", named(title, url))));
+        lines.extend(
+            beside.citations.iter().map(|(url, title)| format!("      - {}", named(title.as_deref(), url.as_deref()))),
+        );
     }
     if !beside.attachments.is_empty() {
         lines.push("    attached at the provider:".to_owned());
         let one = |(kind, url, name): &(String, Option<String>, Option<String>)| {
-            format!("      - {}: {}", tame_line(kind), named(name, url))
+            format!("      - {}: {}", tame_line(kind), named(name.as_deref(), url.as_deref()))
         };
         lines.extend(beside.attachments.iter().map(one));
     }
@@ -163,8 +165,8 @@ pub(super) fn block(message: &Line, beside: &Beside, dim: bool) -> Vec<String> {
 }
 
 /// What something is called, and where it is.
-fn named(name: &Option<String>, url: &Option<String>) -> String {
-    match (name.as_deref().filter(|name| !name.trim().is_empty()), url.as_deref()) {
+fn named(name: Option<&str>, url: Option<&str>) -> String {
+    match (name.filter(|name| !name.trim().is_empty()), url) {
         (Some(name), Some(url)) => format!("{} ({})", tame_line(name), tame_line(url)),
         (Some(one), None) | (None, Some(one)) => tame_line(one),
         (None, None) => "(not named)".to_owned(),

@@ -61,7 +61,7 @@ fn form(ask: &Ask, zone: &Zone) -> Result<Markup, Trouble> {
         }
         p.hint {
             "Narrow it down with " code { "from:bot" } ", " code { "from:NAME" } ", " code { "source:NAME" } ", " code { "channel:whatsapp" } ", "
-            code { "after:2026-03-01" } ", " code { "before:2026-04-01" } ", " code { "has:negative" } "."
+            code { "after:2026-03-01" } ", " code { "before:2026-04-01" } ", " code { "has:negative" } "; days are those of UTC."
         }
     })
 }

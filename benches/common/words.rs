@@ -1,5 +1,5 @@
-//! Words of a language that nobody speaks: a few stand in every message, most are rare, as in any language. The same as
-//! in the store that `benches/house` makes.
+//! Words of a language that nobody speaks: a few stand in every message, most are rare, as in any language. Every
+//! benchmark speaks it.
 
 use chatloom::sim::Rng;
 
@@ -31,12 +31,17 @@ pub(crate) fn text(rng: &mut Rng, bytes: usize) -> String {
     let wanted = bytes / 2 + usize::try_from(roll(rng, bytes as u64 + 1)).unwrap_or(0);
     let mut text = String::new();
     while text.is_empty() || text.len() < wanted {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        // Of each magnitude of rank about as many words: what Zipf found.
-        let magnitude = 1 << roll(rng, 15);
-        text.push_str(&word(magnitude + roll(rng, magnitude)));
+        say_more(&mut text, rng);
     }
     text
+}
+
+/// One word more, the earlier ones of the language far more often.
+pub(crate) fn say_more(text: &mut String, rng: &mut Rng) {
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    // Of each magnitude of rank about as many words: what Zipf found.
+    let magnitude = 1 << roll(rng, 15);
+    text.push_str(&word(magnitude + roll(rng, magnitude)));
 }
