@@ -48,6 +48,8 @@ impl Runner {
         // What a complete reading shows can be told only if this process saw all of it.
         let mut listed = (sweep && fresh && feed.shape == Shape::Windows).then(HashSet::new);
         let mut walk = resumed.unwrap_or_else(|| self.begin(feed, &cursor));
+        // It died between its last page and the note that it is at its end: what came since is still to be read.
+        let was_at_its_end = !fresh && walk.ask(feed.page_size).is_none();
         // The same for ids along positions, where no page proves by itself what lies between two rows.
         let mut held = (sweep && fresh && feed.shape == Shape::Ids).then(HashSet::new);
         let began_at = walk.newest();
@@ -118,6 +120,9 @@ impl Runner {
         self.finish_feed(feed, &walk, &mut cursor, held).await?;
         if listed.as_ref().is_some_and(|listed| !listed.is_empty()) {
             *self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = listed;
+        }
+        if was_at_its_end {
+            return Box::pin(self.feed(&Feed { complete: false, ..feed.clone() })).await;
         }
         self.read_whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(feed.key.stream);
         Ok(ids)

@@ -23,6 +23,7 @@ mod inputs;
 mod inputs_made;
 mod keeping;
 mod kill;
+mod kill_news;
 mod kill_rig;
 mod kill_story;
 mod main_job;

@@ -1,0 +1,91 @@
+//! A run that ends well has met whatever was there when it began, also where the one before it died.
+#![cfg(debug_assertions)]
+
+use crate::failures::Everybody;
+use crate::harness::{Home, NOW_MS};
+use crate::kill_rig::run;
+use crate::kill_story::{blocking, long, must_end_well};
+
+/// Somebody says something at every provider, in a second of its own.
+fn news(all: &Everybody, second: i64, text: &str) {
+    let at_ms = NOW_MS + 1_000 * second;
+    {
+        let mut world = all.bd.world();
+        let (thread, owner) = (world.data.threads[1].token.clone(), world.data.threads[1].owner.clone());
+        world.data.add_message(&thread, &owner, at_ms, text);
+    }
+    {
+        let mut world = all.zaia.world();
+        let (chat, owner) = (world.data.chats[1].id.clone(), world.data.chats[1].owner.clone());
+        world.data.add_message(&chat, "user", Some(&owner), at_ms, text);
+    }
+    let mut world = all.sitegpt.world();
+    let thread = world.data.threads[1].id.clone();
+    world.data.add_user(&thread, text, at_ms);
+}
+
+/// Dies after each commit in turn, and each time something is said before the next run.
+async fn die_and_hear_news(source: &'static str, args: &'static [&'static str]) {
+    let all = Everybody::start().await;
+    let home = Home::new(&all.config());
+    blocking(move || {
+        let command: Vec<&str> = [args, &["--source", source]].concat();
+        must_end_well(&run(&home, &["sync", "--source", source], ""));
+        for n in 1..200 {
+            news(&all, 2 * n, &format!("before the run that dies after {n} commits"));
+            let ended = run(&home, &command, &format!("crash=commit.done:{n}"));
+            if ended.code.is_some() {
+                must_end_well(&ended);
+                assert!(n > 3, "it died only {n} times");
+                return;
+            }
+            news(&all, 2 * n + 1, &format!("after the run that died after {n} commits"));
+            must_end_well(&run(&home, &command, ""));
+            all.assert_exact(&home, source);
+        }
+        panic!("{source}: it never ends");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_after_one_that_died_meets_what_came_since_at_a_directory() {
+    die_and_hear_news("bd", &["sync"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_after_one_that_died_meets_what_came_since_in_a_workspace() {
+    die_and_hear_news("zaia", &["sync"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_after_one_that_died_meets_what_came_since_at_chatbots() {
+    die_and_hear_news("v0", &["sync"]).await;
+    die_and_hear_news("v2", &["sync"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_run_after_one_that_died_meets_what_came_since() {
+    die_and_hear_news("bd", &["sync", "--full"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_after_one_that_died_meets_what_came_since() {
+    let all = Everybody::start().await;
+    blocking(move || {
+        for n in (1..200).step_by(if long() { 1 } else { 4 }) {
+            let home = Home::new(&all.config());
+            let ended = run(&home, &["sync", "--source", "bd"], &format!("crash=commit.done:{n}"));
+            if ended.code.is_some() {
+                must_end_well(&ended);
+                assert!(n > 12, "it died only up to its commit {n}");
+                return;
+            }
+            news(&all, 3 * n, &format!("after the first run that died after {n} commits"));
+            must_end_well(&run(&home, &["sync", "--source", "bd"], ""));
+            all.assert_exact(&home, "bd");
+        }
+        panic!("it never ends");
+    })
+    .await;
+}
