@@ -15,7 +15,7 @@ use super::{Exit, logging, progress, reporting};
 use crate::app::{Range, clock};
 use crate::config::Config;
 use crate::export::{self, Asked, ExportError, Format, Manifest, Progress};
-use crate::store::{Cut, Snapshot, USUAL_VIEWS, VIEWS};
+use crate::store::{Cut, Snapshot, StoreError, USUAL_VIEWS, VIEWS};
 
 /// How often progress is told where there is no terminal.
 const LOG: Duration = Duration::from_secs(10);
@@ -108,6 +108,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
             output::complain(&tame_line(&error.to_string()));
             return match (&error, signals.received()) {
                 (ExportError::Stopped, Some(number)) => Exit::Signal(number),
+                (ExportError::Store(StoreError::NoSuchSource { .. }), _) => Exit::Usage,
                 _ => Exit::Failed,
             };
         }

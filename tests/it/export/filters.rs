@@ -71,7 +71,7 @@ async fn a_filter_that_means_nothing_is_refused() {
         (&["csv", "--what", "sqlite_schema"], 2, "possible values"),
         (&["xml"], 2, "possible values"),
         (&["html", "--what", "messages"], 2, "--what is for the other formats"),
-        (&["csv", "--source", "nobody"], 1, "no source `nobody`; it has: bd, v0, v2, zaia"),
+        (&["csv", "--source", "nobody"], 2, "no source `nobody`; it has: bd, v0, v2, zaia"),
     ] {
         let done = home.run(&[&["export", "--format"], args].concat()).await;
         assert_eq!(done.code, code, "{args:?}: {}", done.stderr);
