@@ -46,6 +46,7 @@ mod sbom;
 mod search;
 mod secrets;
 mod snapshots;
+mod stats;
 mod supply;
 mod telling;
 mod traces;
