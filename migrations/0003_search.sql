@@ -22,6 +22,12 @@ CREATE VIRTUAL TABLE message_search USING fts5(
   tokenize = "unicode61 remove_diacritics 2 categories 'L* M* N* Co'"
 );
 
+-- How the index grows: it buffers up to 4 MiB of words before it writes a part of itself, and merges eight parts at a time.
+INSERT INTO message_search (message_search, rank) VALUES ('hashsize', 4194304), ('automerge', 8);
+
+-- New messages may wait for the index while very many are brought: it lacks those with greater ids than the greatest it
+-- has, and no other.
+--
 -- One row. `rules`: by which version of its rules the index is in step with the texts; 0: it has to be built anew.
 -- `merge_due`: 1 while words of erased messages may still stand in parts of the index that are not merged.
 CREATE TABLE search_state (

@@ -3,7 +3,6 @@
 //! Three sources, ten messages to a conversation, two years. The text is made of words drawn so that a few are in
 //! every message and most are rare, as in any language.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use chatloom::model::{
@@ -181,5 +180,5 @@ fn conversation(dice: &mut Rng, kind: usize, number: u64, of: u64, records: &mut
 fn record(stream: &'static str, id: &str, json: String, rows: Vec<Row>) -> Record {
     let json = RawValue::from_string(json).expect("it is JSON");
     let raw = RawRecord { id: Some(id.to_owned()), key: None, parent: None, seq: 0, json };
-    Record { stream: Cow::Borrowed(stream), raw, outcome: Ok(rows), again: false }
+    Record::new(stream, raw, Ok(rows))
 }

@@ -65,7 +65,9 @@ fn narrow(c: char) -> char {
 /// The form in which a text is indexed and searched; borrowed where that is the text itself.
 #[must_use]
 pub fn search_form(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() || !text.chars().any(|c| runs_on(c) || is_dropped(c) || narrow(c) != c) {
+    // Below U+0580 only one sign is another in its form: the hyphen that is not seen. These bytes begin what lies beyond.
+    let plain = !text.bytes().any(|byte| byte >= 0xD6) && !text.contains('\u{AD}');
+    if plain || !text.chars().any(|c| runs_on(c) || is_dropped(c) || narrow(c) != c) {
         return Cow::Borrowed(text);
     }
     let mut form = String::with_capacity(text.len() * 2);

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::StoreError;
+use super::raw::{self, Packed};
 use crate::model::{RawRecord, Reject, Row, StreamKey};
 
 /// One page's worth of writing. Everything in it happens, or nothing.
@@ -10,6 +13,10 @@ use crate::model::{RawRecord, Reject, Row, StreamKey};
 pub struct Batch {
     pub source_id: i64,
     pub run_id: i64,
+    /// What it shares with the other batches of its run.
+    pub chain: Chain,
+    /// One of very many (a first pass, a full one): the full-text index follows when some have come together.
+    pub bulk: bool,
     /// The change counter when the run began: rows above it were already counted in this run.
     pub run_start_rev: i64,
     /// The clock when the page was read, in milliseconds.
@@ -50,6 +57,27 @@ pub struct Batch {
     pub channel_misses: Vec<String>,
 }
 
+/// Batches of one run that are sent without waiting for one another. A cursor claims that all before it is stored: once a
+/// batch could not be stored, none of those that were sent after it is.
+#[derive(Debug, Clone, Default)]
+pub struct Chain(Arc<Mutex<Option<StoreError>>>);
+
+impl Chain {
+    /// A batch could not be stored.
+    pub(super) fn tear(&self, error: &StoreError) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.repeat());
+    }
+
+    /// Whether all before was stored.
+    ///
+    /// # Errors
+    /// What kept an earlier batch from being stored.
+    pub(super) fn holds(&self) -> Result<(), StoreError> {
+        let torn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        torn.as_ref().map_or(Ok(()), |error| Err(error.repeat()))
+    }
+}
+
 /// A raw record and the rows it gave, or why it gave none.
 #[derive(Debug)]
 pub struct Record {
@@ -60,6 +88,34 @@ pub struct Record {
     /// The raw record comes from the store and was only normalised anew: rows are compared column by column, and a
     /// difference is no doing of the provider's (no revision, no deletion taken back, nothing to fetch).
     pub again: bool,
+    /// The raw form as it is stored, where it was packed before it reached the writer.
+    pub(super) packed: Option<Packed>,
+}
+
+impl Record {
+    /// A record as the provider sent it, or as a dead letter has it.
+    #[must_use]
+    pub fn new(stream: impl Into<Cow<'static, str>>, raw: RawRecord, outcome: Result<Vec<Row>, Reject>) -> Self {
+        Self { stream: stream.into(), raw, outcome, again: false, packed: None }
+    }
+
+    /// The same, from the store: see [`Record::again`].
+    #[must_use]
+    pub fn from_store(stream: impl Into<Cow<'static, str>>, raw: RawRecord, outcome: Result<Vec<Row>, Reject>) -> Self {
+        Self { again: true, ..Self::new(stream, raw, outcome) }
+    }
+
+    /// Packs the raw form now, which spares the writer the work. Only worth it where the record is most likely new.
+    #[must_use]
+    pub fn packed(mut self) -> Self {
+        self.packed = (self.outcome.is_ok() && self.raw.id.is_some()).then(|| raw::pack(self.raw.json.get()));
+        self
+    }
+
+    /// The raw form as it is stored.
+    pub(super) fn body(&self) -> Cow<'_, Packed> {
+        self.packed.as_ref().map_or_else(|| Cow::Owned(raw::pack(self.raw.json.get())), Cow::Borrowed)
+    }
 }
 
 /// A run's requests and retries so far.

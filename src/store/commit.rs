@@ -83,13 +83,19 @@ pub(super) struct Derived {
 }
 
 impl Derived {
-    /// Lets everything follow, at the end of the transaction that the batches were applied in.
-    pub(super) fn settle(mut self, conn: &Connection) -> Result<(), StoreError> {
-        self.follow(conn).map_err(StoreError::sql("storing a page"))
+    /// How many messages were made.
+    pub(super) fn messages_made(&self) -> usize {
+        self.texts.count_made()
     }
 
-    fn follow(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        self.texts.settle(conn)?;
+    /// Lets everything follow, at the end of the transaction that the batches were applied in. `texts_wait`: new messages
+    /// may be left to a later filling of the full-text index.
+    pub(super) fn settle(mut self, conn: &Connection, texts_wait: bool) -> Result<(), StoreError> {
+        self.follow(conn, texts_wait).map_err(StoreError::sql("storing a page"))
+    }
+
+    fn follow(&mut self, conn: &Connection, texts_wait: bool) -> rusqlite::Result<()> {
+        self.texts.settle(conn, texts_wait)?;
         let Some(since) = self.since else { return Ok(()) };
         stats::refresh(conn, since)?;
         let before: i64 =
@@ -110,7 +116,7 @@ impl Derived {
 pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, StoreError> {
     let mut derived = Derived::default();
     let committed = apply_rows(conn, batch, &mut derived)?;
-    derived.settle(conn)?;
+    derived.settle(conn, false)?;
     Ok(committed)
 }
 

@@ -25,7 +25,7 @@ pub(super) fn messages(conn: &Connection, ids: &[i64], why: Why<'_>, now_ms: i64
         message(conn, *id, why, now_ms, rev, &mut texts)?;
     }
     conn.execute("UPDATE change_counter SET rev = ?1 WHERE id = 1", [rev])?;
-    texts.settle(conn)?;
+    texts.settle(conn, false)?;
     Ok(())
 }
 

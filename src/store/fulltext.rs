@@ -2,12 +2,19 @@
 //!
 //! Whatever changes texts notes what they were ([`Texts`]) and lets the index follow once, in the same transaction and
 //! in the order of row ids: the index buffers words as long as ids grow, and writes a part of its own whenever they do
-//! not. So the index is exact after any crash, and no trigger is needed.
+//! not. No trigger is needed.
+//!
+//! New messages of a first pass or a full one are put into the index many at a time: each filling makes a part of the
+//! index, and parts have to be merged. What waits is plain from the tables, so a crash loses nothing: messages with a
+//! greater id than the greatest that the index has. They follow when enough have come together, when the last filling was
+//! long ago, when the run ends, or when the store is opened for writing. All else follows in its own transaction.
 //!
 //! A damaged index must not hold up syncing: where it fails, it is marked as behind, and built anew by the next process
 //! that opens the store for writing, or by `search rebuild`.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
 
@@ -22,23 +29,71 @@ const CHUNK: i64 = 1000;
 /// Pages that a slice of merging writes, about.
 const MERGED_PAGES: i64 = -200;
 
-/// Messages whose text changed, and what the index has of each: `None` for a new one.
+/// New messages that may wait for the index, and for how long they may: who searches while a history is brought misses
+/// no more than that.
+const WAITING: usize = 5000;
+const WAIT: Duration = Duration::from_millis(500);
+
+/// What is known between transactions of new messages that wait. Only for when to fill the index: what waits is read
+/// from the tables.
+#[derive(Debug)]
+pub(super) struct Filling {
+    waiting: usize,
+    last: Instant,
+}
+
+impl Filling {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { waiting: 0, last: now }
+    }
+
+    /// Whether a transaction that made so many more, all of them of runs that make very many, may leave them waiting.
+    pub(super) fn may_wait(&mut self, made: usize, now: Instant) -> bool {
+        if made == 0 {
+            return true;
+        }
+        self.waiting += made;
+        let waits = self.waiting < WAITING && now.saturating_duration_since(self.last) < WAIT;
+        if !waits {
+            *self = Self::new(now);
+        }
+        waits
+    }
+}
+
+/// Messages whose text changed, and what it was: `None` for a new one.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     before: BTreeMap<i64, Option<String>>,
+    made: usize,
+    /// Of those that were made, those that changed right after: their form is not that of their text any more.
+    made_and_changed: BTreeSet<i64>,
     /// Words that must leave no trace are among them.
     erased: bool,
 }
 
 impl Texts {
-    /// A message that was just made.
-    pub(super) fn made(&mut self, id: i64) {
+    /// A message that was just made. Keeps the form of its text, where that is another.
+    pub(super) fn made(&mut self, conn: &Connection, id: i64, text: &str) -> rusqlite::Result<()> {
+        if let std::borrow::Cow::Owned(form) = index_form(text) {
+            keep_form(conn, id, &form)?;
+        }
         self.before.entry(id).or_insert(None);
+        self.made += 1;
+        Ok(())
     }
 
     /// A message that said `before` until now.
     pub(super) fn changed(&mut self, id: i64, before: &str) {
-        self.before.entry(id).or_insert_with(|| Some(before.to_owned()));
+        match self.before.entry(id) {
+            Entry::Vacant(entry) => {
+                entry.insert(Some(before.to_owned()));
+            }
+            Entry::Occupied(entry) if entry.get().is_none() => {
+                self.made_and_changed.insert(id);
+            }
+            Entry::Occupied(_) => {}
+        }
     }
 
     /// The same, where it has to go for good.
@@ -47,35 +102,93 @@ impl Texts {
         self.erased = true;
     }
 
-    /// Lets the index follow, inside the transaction that changed the texts.
-    pub(super) fn settle(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+    /// How many messages were made.
+    pub(super) fn count_made(&self) -> usize {
+        self.made
+    }
+
+    /// Lets the index follow, inside the transaction that changed the texts. `wait`: new messages may be left for later.
+    pub(super) fn settle(&mut self, conn: &Connection, wait: bool) -> rusqlite::Result<()> {
         let before = std::mem::take(&mut self.before);
-        let erased = std::mem::take(&mut self.erased);
+        let (erased, made) = (std::mem::take(&mut self.erased), std::mem::take(&mut self.made) > 0);
+        let made_and_changed = std::mem::take(&mut self.made_and_changed);
         if before.is_empty() {
             return Ok(());
         }
-        let mut changes = Vec::with_capacity(before.len());
+        let filled_to = filled_to(conn)?;
+        let mut changes = Vec::new();
         for (id, old) in before {
-            changes.extend(form_of_change(conn, id, old)?);
+            if id <= filled_to {
+                changes.extend(form_of_change(conn, id, old)?);
+            } else if old.is_some() || made_and_changed.contains(&id) {
+                // The index does not have it yet, and meets what stands there then.
+                form_of_change(conn, id, None)?;
+            }
         }
-        if !is_exact(conn)? {
+        if !is_sound(conn)? {
             // Built anew, it has what stands there then.
             return Ok(());
         }
         if erased {
             conn.prepare_cached("UPDATE search_state SET merge_due = 1 WHERE merge_due = 0")?.execute([])?;
         }
-        conn.prepare_cached("SAVEPOINT fulltext")?.execute([])?;
-        match write(conn, &changes) {
-            Ok(()) => conn.prepare_cached("RELEASE fulltext")?.execute([]).map(|_| ()),
-            Err(error) if is_damage(&error) => {
-                conn.execute_batch("ROLLBACK TO fulltext; RELEASE fulltext; UPDATE search_state SET rules = 0")?;
-                events::search_index_behind(&error);
-                Ok(())
+        guarded(conn, || {
+            write(conn, &changes)?;
+            if made && !wait {
+                fill_beyond(conn, filled_to)?;
             }
-            Err(error) => Err(error),
-        }
+            flush(conn)
+        })
     }
+}
+
+/// Has the index written; if it is damaged, it is left behind for whoever builds it anew.
+fn guarded(conn: &Connection, work: impl FnOnce() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+    conn.prepare_cached("SAVEPOINT fulltext")?.execute([])?;
+    match work() {
+        Ok(()) => conn.prepare_cached("RELEASE fulltext")?.execute([]).map(|_| ()),
+        Err(error) if is_damage(&error) => {
+            conn.execute_batch("ROLLBACK TO fulltext; RELEASE fulltext; UPDATE search_state SET rules = 0")?;
+            events::search_index_behind(&error);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The greatest message that the index has: it lacks those beyond, and no other.
+fn filled_to(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("SELECT coalesce(max(id), 0) FROM message_search_docsize")?.query_row([], |row| row.get(0))
+}
+
+fn fill_beyond(conn: &Connection, filled_to: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO message_search (rowid, body_text) SELECT id, body_text FROM search_texts WHERE id > ?1 ORDER BY id",
+    )?
+    .execute([filled_to])?;
+    failpoint!("search.filled");
+    Ok(())
+}
+
+/// Puts what waits into the index, inside a transaction of the caller's.
+pub(super) fn fill(conn: &Connection) -> rusqlite::Result<()> {
+    if !is_sound(conn)? || is_exact(conn)? {
+        return Ok(());
+    }
+    let filled_to = filled_to(conn)?;
+    guarded(conn, || {
+        fill_beyond(conn, filled_to)?;
+        flush(conn)
+    })
+}
+
+fn keep_form(conn: &Connection, id: i64, form: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO search_forms (message_id, form) VALUES (?1, ?2)
+         ON CONFLICT (message_id) DO UPDATE SET form = excluded.form",
+    )?
+    .execute(params![id, form])?;
+    Ok(())
 }
 
 /// A row of the index: what it has, and what it should have.
@@ -91,14 +204,10 @@ fn form_of_change(conn: &Connection, id: i64, old: Option<String>) -> rusqlite::
         .prepare_cached("SELECT body_text FROM messages WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
         .optional()?;
-    // Of a new message there is no form yet.
-    let form: Option<String> = match &old {
-        None => None,
-        Some(_) => conn
-            .prepare_cached("SELECT form FROM search_forms WHERE message_id = ?1")?
-            .query_row([id], |row| row.get(0))
-            .optional()?,
-    };
+    let form: Option<String> = conn
+        .prepare_cached("SELECT form FROM search_forms WHERE message_id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
     let wanted = match &text {
         Some(text) => match index_form(text) {
             std::borrow::Cow::Owned(form) => Some(form),
@@ -108,14 +217,11 @@ fn form_of_change(conn: &Connection, id: i64, old: Option<String>) -> rusqlite::
     };
     if form != wanted {
         match &wanted {
-            Some(form) => conn
-                .prepare_cached(
-                    "INSERT INTO search_forms (message_id, form) VALUES (?1, ?2)
-                     ON CONFLICT (message_id) DO UPDATE SET form = excluded.form",
-                )?
-                .execute(params![id, form])?,
-            None => conn.prepare_cached("DELETE FROM search_forms WHERE message_id = ?1")?.execute([id])?,
-        };
+            Some(form) => keep_form(conn, id, form)?,
+            None => {
+                conn.prepare_cached("DELETE FROM search_forms WHERE message_id = ?1")?.execute([id])?;
+            }
+        }
     }
     let (old, new) = (old.map(|old| form.unwrap_or(old)), text.map(|text| wanted.unwrap_or(text)));
     Ok((old != new).then_some(Change { id, old, new }))
@@ -134,7 +240,11 @@ fn write(conn: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
                 .execute(params![change.id, new])?;
         }
     }
-    // A savepoint makes the index write what it has buffered: what is wrong with it shows here, and not in the commit.
+    Ok(())
+}
+
+/// Has the index write what it has buffered, as any savepoint does: what is wrong with it shows here, and not in the commit.
+fn flush(conn: &Connection) -> rusqlite::Result<()> {
     conn.prepare_cached("SAVEPOINT fulltext_flush")?.execute([])?;
     conn.prepare_cached("RELEASE fulltext_flush")?.execute([])?;
     failpoint!("search.written");
@@ -147,15 +257,31 @@ pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
         && error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CORRUPT_VTAB)
 }
 
-/// Whether the index is in step with the texts, and made by this program's rules.
-pub(super) fn is_exact(conn: &Connection) -> rusqlite::Result<bool> {
+/// Whether what the index has is in step with the texts, and made by this program's rules.
+pub(super) fn is_sound(conn: &Connection) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT rules = ?1 FROM search_state WHERE id = 1")?.query_row([FORM_RULES], |row| row.get(0))
 }
 
-/// Builds the index where it is not exact: after an upgrade, a change of the rules, or damage.
+/// Whether it has all messages besides.
+pub(super) fn is_exact(conn: &Connection) -> rusqlite::Result<bool> {
+    let newest: i64 =
+        conn.prepare_cached("SELECT coalesce(max(id), 0) FROM messages")?.query_row([], |row| row.get(0))?;
+    Ok(is_sound(conn)? && newest <= filled_to(conn)?)
+}
+
+/// Fills the index with what waits since a crash; builds it where it is not sound: after an upgrade, a change of the
+/// rules, or damage.
 pub(super) fn catch_up(conn: &mut Connection) -> rusqlite::Result<()> {
     if is_exact(conn)? {
         return Ok(());
+    }
+    if is_sound(conn)? {
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        fill(&transaction)?;
+        transaction.commit()?;
+        if is_sound(conn)? {
+            return Ok(());
+        }
     }
     match rebuild(conn) {
         Ok(messages) if messages > 0 => events::search_index_built(messages),

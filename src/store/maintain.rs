@@ -241,7 +241,7 @@ mod tests {
         let row =
             MessageRow { sent_at_ms: Some(id), body_text: "t".repeat(9_000), ..MessageRow::new("c", id.to_string()) };
         let raw = RawRecord { id: Some(id.to_string()), key: Some(id), parent: None, seq: 0, json };
-        Record { stream: "messages".into(), raw, outcome: Ok(vec![Row::Message(row)]), again: false }
+        Record::new("messages", raw, Ok(vec![Row::Message(row)]))
     }
 
     #[tokio::test]

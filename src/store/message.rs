@@ -188,7 +188,7 @@ impl Tx<'_> {
                 blank.then_some(self.now_ms)
             ])?;
         self.parts(id, row)?;
-        self.texts.made(id);
+        self.texts.made(self.conn, id, &row.body_text)?;
         self.made = Some(id);
         self.counts.messages.inserted += 1;
         Ok(())

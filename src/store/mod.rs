@@ -58,7 +58,7 @@ mod work;
 mod writer;
 
 pub use backup::{Backup, backup, copies, holding};
-pub use batch::{Access, Batch, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
+pub use batch::{Access, Batch, Chain, Committed, Counts, FetchMark, Record, RowCounts, Stretch, SweepPoint, UsageNow};
 pub use error::StoreError;
 pub use explain::{Explanation, Metric, explain};
 pub use figures::{Figures, SourceFigures, figures};
@@ -79,4 +79,4 @@ pub use status::{Configured, ShownCursor, SourceStatus, StatusReport, StoreInfo,
 pub use verify::{Gap, changed_texts, integrity, kept, known_gaps, source_names};
 pub use views::{Column, Kind, USUAL_VIEWS, VIEWS, View};
 pub use work::{StaleConversation, UnknownIds};
-pub use writer::{Store, WriterThread};
+pub use writer::{Posted, Store, WriterThread};

@@ -1,5 +1,6 @@
 //! Raw records: the newest JSON of each, and the cheap test whether one changed.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::Read as _;
 
@@ -17,11 +18,18 @@ const ZSTD_LEVEL: i32 = 3;
 /// Below this, compression gains nothing.
 const SMALLEST_COMPRESSED: usize = 256;
 
-/// Codec and body of a record whose raw form was dropped; the row stays, for what is known by it.
-const DROPPED: (&str, Vec<u8>) = ("json", Vec::new());
+/// A raw record as it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    codec: &'static str,
+    body: Vec<u8>,
+}
+
+/// A record whose raw form was dropped; the row stays, for what is known by it.
+const DROPPED: Packed = Packed { codec: "json", body: Vec::new() };
 
 /// The same where it speaks of somebody who was forgotten: the hash is a keyed one then.
-const FORGOTTEN: (&str, Vec<u8>) = ("zstd", Vec::new());
+const FORGOTTEN: Packed = Packed { codec: "zstd", body: Vec::new() };
 
 /// What is stored of a raw record already.
 pub(super) struct RawState {
@@ -72,11 +80,12 @@ impl Tx<'_> {
             return Ok(());
         }
         let old = self.shroud.old || self.lost_texts(&record.stream)?;
-        let (codec, body) = match (private, old) {
-            (true, _) => FORGOTTEN,
-            (false, true) => DROPPED,
-            (false, false) => compress(raw.json.get()),
+        let packed = match (private, old) {
+            (true, _) => Cow::Owned(FORGOTTEN),
+            (false, true) => Cow::Owned(DROPPED),
+            (false, false) => record.body(),
         };
+        let (codec, body) = (packed.codec, packed.body.as_slice());
         let hash = if private { self.keyed_hash(state.hash) } else { Some(state.hash) };
         match state.id {
             Some(id) => self
@@ -178,26 +187,27 @@ thread_local! {
     static PACKER: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(ZSTD_LEVEL).ok());
 }
 
-fn compress(json: &str) -> (&'static str, Vec<u8>) {
+/// Packs a raw record.
+pub(super) fn pack(json: &str) -> Packed {
     let pack = || PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(json.as_bytes()).ok());
     if json.len() >= SMALLEST_COMPRESSED
         && let Some(packed) = pack()
         && packed.len() < json.len()
     {
-        return ("zstd", packed);
+        return Packed { codec: "zstd", body: packed };
     }
-    ("json", json.as_bytes().to_vec())
+    Packed { codec: "json", body: json.as_bytes().to_vec() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{compress, unpack};
+    use super::{pack, unpack};
 
     #[test]
     fn what_is_kept_can_be_read_back() {
         for text in ["{}".to_owned(), format!("{{\"a\":\"{}\"}}", "é".repeat(500))] {
-            let (codec, body) = compress(&text);
-            assert_eq!(unpack(codec, body).unwrap().get(), text);
+            let packed = pack(&text);
+            assert_eq!(unpack(packed.codec, packed.body).unwrap().get(), text);
         }
         assert!(unpack("zstd", b"{}".to_vec()).is_none());
         assert!(unpack("json", b"{\xff".to_vec()).is_none());

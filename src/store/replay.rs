@@ -144,7 +144,7 @@ fn letters(
                 Ok(rows) => {
                     let again = is_stored(connection, asked.source_id, &letter)
                         .map_err(StoreError::sql("looking up a record"))?;
-                    let record = Record { stream: letter.stream.into(), raw: letter.raw, outcome: Ok(rows), again };
+                    let record = Record { again, ..Record::new(letter.stream, letter.raw, Ok(rows)) };
                     counts.add(&commit::apply(connection, &Batch { records: vec![record], ..batch(asked) })?.counts);
                     connection
                         .prepare_cached(
@@ -227,7 +227,7 @@ fn records(
             let known =
                 outcome.is_err() && has_letter(connection, asked.source_id, &kept).map_err(StoreError::sql(doing))?;
             if !known {
-                batch.records.push(Record { stream: kept.stream.into(), raw: kept.raw, outcome, again: true });
+                batch.records.push(Record::from_store(kept.stream, kept.raw, outcome));
             }
         }
         counts.add(&commit::apply(connection, &batch)?.counts);
@@ -305,7 +305,8 @@ mod tests {
     fn record(stream: &'static str, title: &str) -> Record {
         let json = RawValue::from_string(serde_json::to_string(title).unwrap()).unwrap();
         let raw = RawRecord { id: Some("c".to_owned()), key: None, parent: None, seq: 0, json };
-        Record { stream: stream.into(), outcome: Ok(rows(&raw)), raw, again: false }
+        let outcome = Ok(rows(&raw));
+        Record::new(stream, raw, outcome)
     }
 
     /// A record is a title.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::batch::Batch;
 use super::commit::Tx;
 use super::failpoint::failpoint;
-use super::{Counts, StoreError, UsageNow};
+use super::{Counts, StoreError, UsageNow, fulltext};
 use crate::model::ProviderKind;
 
 /// A configured source, as the store keeps it.
@@ -224,6 +224,7 @@ pub(super) fn finish(conn: &mut Connection, end: &Finish) -> rusqlite::Result<()
         ],
     )?;
     failpoint!("run.recorded");
+    fulltext::fill(&transaction)?;
     if end.reached_end {
         transaction.execute(
             "UPDATE sources SET first_pass_at_ms = ?2 WHERE id = ?1 AND first_pass_at_ms IS NULL",

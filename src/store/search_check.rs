@@ -14,7 +14,7 @@ const CHUNK: i64 = 2000;
 #[must_use]
 pub fn search_problem(connection: &Connection) -> Option<String> {
     let check = || -> rusqlite::Result<Option<String>> {
-        if !fulltext::is_exact(connection)? {
+        if !fulltext::is_sound(connection)? {
             return Ok(Some("it has to be built anew".to_owned()));
         }
         connection.execute_batch("BEGIN")?;
@@ -25,11 +25,13 @@ pub fn search_problem(connection: &Connection) -> Option<String> {
     check().unwrap_or_else(|error| Some(error.to_string()))
 }
 
+/// New messages may wait for the index: those with greater ids than it has are none of its business.
 fn compare(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let missing = number(
         "SELECT count(*) FROM messages AS m
-         WHERE NOT EXISTS (SELECT 1 FROM message_search_docsize AS d WHERE d.id = m.id)",
+         WHERE NOT EXISTS (SELECT 1 FROM message_search_docsize AS d WHERE d.id = m.id)
+           AND m.id <= (SELECT max(id) FROM message_search_docsize)",
     )?;
     let left_over = number(
         "SELECT count(*) FROM message_search_docsize AS d WHERE NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.id = d.id)",
@@ -59,7 +61,8 @@ fn compare_words(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let (mut wanted, mut after, mut wrong) = (0_u64, 0, 0);
     loop {
         let up_to: Option<i64> = connection.query_row(
-            "SELECT max(id) FROM (SELECT id FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2)",
+            "SELECT max(id) FROM (SELECT id FROM messages WHERE id > ?1
+               AND id <= (SELECT max(id) FROM message_search_docsize) ORDER BY id LIMIT ?2)",
             [after, CHUNK],
             |row| row.get(0),
         )?;

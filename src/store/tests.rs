@@ -69,7 +69,7 @@ fn raw(id: &str, json: &str) -> RawRecord {
 
 fn record(stream: &'static str, id: &str, rows: Vec<Row>) -> Record {
     let json = serde_json::to_string(&format!("{rows:?}")).unwrap();
-    Record { stream: stream.into(), raw: raw(id, &json), outcome: Ok(rows), again: false }
+    Record::new(stream, raw(id, &json), Ok(rows))
 }
 
 fn message(id: &str, author: &str, text: &str) -> MessageRow {
@@ -266,12 +266,7 @@ async fn a_letter_of_somebody_forgotten_tells_nothing_of_what_it_said() {
     let who = Who::Id { source: "s".to_owned(), external_id: "somebody".to_owned() };
     bench.store.forget(Forget { who, suppress: false, dry_run: false, now_ms: 2000 }).await.unwrap();
     let json = r#"{"author":"somebody","at":"birch"}"#;
-    let bad = || Record {
-        stream: "messages".into(),
-        raw: raw("9", json),
-        outcome: Err(Reject::normalise("$.at", "'birch' is not a time")),
-        again: false,
-    };
+    let bad = || Record::new("messages", raw("9", json), Err(Reject::normalise("$.at", "'birch' is not a time")));
     assert_eq!(bench.commit(vec![bad()]).await.dead, 1);
     assert_eq!(bench.commit(vec![bad()]).await.dead, 1);
     let kept = "SELECT count(*) || ' ' || count(body) || ' ' || min(stage) || ' ' || min(error) FROM dead_letters";

@@ -14,7 +14,8 @@ use super::failpoint::failpoint;
 use super::place::Place;
 use super::run;
 use super::wal::{self, WalCap};
-use super::{StoreError, StoreLock, commit, disk, fulltext, open, patience};
+use super::fulltext::{self, Filling};
+use super::{StoreError, StoreLock, commit, disk, open, patience};
 use crate::telemetry::events;
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
@@ -44,6 +45,32 @@ enum Order {
 pub struct Store {
     orders: mpsc::Sender<Order>,
     path: Arc<PathBuf>,
+}
+
+/// A batch on its way into the store.
+#[derive(Debug)]
+pub struct Posted(oneshot::Receiver<Result<Committed, StoreError>>);
+
+impl Posted {
+    /// Waits until it is stored.
+    ///
+    /// # Errors
+    /// The transaction failed, or one of an earlier batch of its [`super::batch::Chain`]; nothing of the batch is stored.
+    pub async fn done(self) -> Result<Committed, StoreError> {
+        self.0.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// What became of it, if that is known by now; itself if not.
+    ///
+    /// # Errors
+    /// It is not known yet.
+    pub fn look(mut self) -> Result<Result<Committed, StoreError>, Self> {
+        match self.0.try_recv() {
+            Ok(outcome) => Ok(outcome),
+            Err(oneshot::error::TryRecvError::Empty) => Err(self),
+            Err(oneshot::error::TryRecvError::Closed) => Ok(Err(StoreError::Gone)),
+        }
+    }
 }
 
 /// The writing thread's end.
@@ -142,12 +169,20 @@ impl Store {
     /// # Errors
     /// The transaction failed; nothing of the batch is stored.
     pub async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        self.post(batch).await?.done().await
+    }
+
+    /// Sends a batch to be stored whole, or not at all, after all that was sent before. Waits while many others wait.
+    ///
+    /// # Errors
+    /// The writing thread has ended.
+    pub async fn post(&self, batch: Batch) -> Result<Posted, StoreError> {
         let (answer, outcome) = oneshot::channel();
         self.orders
             .send(Order::Commit(Box::new(batch), answer, Span::current()))
             .await
             .map_err(|_| StoreError::Gone)?;
-        outcome.await.map_err(|_| StoreError::Gone)?
+        Ok(Posted(outcome))
     }
 
     /// Runs `work` on the writing connection, between transactions.
@@ -185,6 +220,7 @@ fn usable(place: &Place, damaged: Option<&StoreError>) -> Result<(), StoreError>
 fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mpsc::Receiver<Order>) -> bool {
     let (mut held, mut damaged) = (None, None);
     let mut cap = WalCap::new(connection);
+    let mut filling = Filling::new(Instant::now());
     while let Some(order) = held.take().or_else(|| inbox.blocking_recv()) {
         match order {
             Order::End => break,
@@ -209,7 +245,7 @@ fn write_until_closed(connection: &mut Connection, place: &Place, inbox: &mut mp
                         Err(_) => break,
                     }
                 }
-                let met = commit_together(connection, usable(place, damaged.as_ref()), waiting);
+                let met = commit_together(connection, usable(place, damaged.as_ref()), waiting, &mut filling);
                 damaged = damaged.or(met);
                 cap.after_commit(connection, Instant::now());
             }
@@ -224,10 +260,15 @@ fn commit_together(
     connection: &mut Connection,
     usable: Result<(), StoreError>,
     waiting: Vec<Waiting>,
+    filling: &mut Filling,
 ) -> Option<StoreError> {
+    let waiting = whole_chains(waiting);
+    if waiting.is_empty() {
+        return None;
+    }
     let alone = waiting.len() == 1;
     let begun = Instant::now();
-    match usable.and_then(|()| commit_all(connection, &waiting)) {
+    match usable.and_then(|()| commit_all(connection, &waiting, filling)) {
         Ok(committed) => {
             let (took, batches) = (begun.elapsed(), waiting.len());
             let records = waiting.iter().map(|(batch, _, _)| batch.records.len()).sum();
@@ -240,23 +281,26 @@ fn commit_together(
         }
         Err(error) if alone || damage(&error).is_some() => {
             events::commit_failed();
-            for (_, answer, _) in waiting {
+            for (batch, answer, _) in waiting {
+                batch.chain.tear(&error);
                 drop(answer.send(Err(error.repeat())));
             }
             damage(&error)
         }
         Err(_) => {
             let mut damaged = None;
-            for (batch, answer, span) in waiting {
-                let one = [(batch, answer, span)];
+            for one in waiting {
+                let Some(one) = whole_chains(vec![one]).pop() else { continue };
+                let one = [one];
                 let begun = Instant::now();
                 let outcome =
-                    commit_all(connection, &one).map(|committed| committed.into_iter().next().unwrap_or_default());
+                    commit_all(connection, &one, filling).map(|committed| committed.into_iter().next().unwrap_or_default());
                 let [(batch, answer, _)] = one;
                 match &outcome {
                     Ok(_) => events::committed(1, batch.records.len(), begun.elapsed()),
                     Err(error) => {
                         events::commit_failed();
+                        batch.chain.tear(error);
                         damaged = damaged.or_else(|| damage(error));
                     }
                 }
@@ -267,7 +311,23 @@ fn commit_together(
     }
 }
 
-fn commit_all(connection: &mut Connection, batches: &[Waiting]) -> Result<Vec<Committed>, StoreError> {
+/// Those of whose chain everything before was stored. The others are told why not.
+fn whole_chains(waiting: Vec<Waiting>) -> Vec<Waiting> {
+    let mut whole = Vec::with_capacity(waiting.len());
+    for (batch, answer, span) in waiting {
+        match batch.chain.holds() {
+            Ok(()) => whole.push((batch, answer, span)),
+            Err(error) => drop(answer.send(Err(error))),
+        }
+    }
+    whole
+}
+
+fn commit_all(
+    connection: &mut Connection,
+    batches: &[Waiting],
+    filling: &mut Filling,
+) -> Result<Vec<Committed>, StoreError> {
     let doing = "storing a page";
     #[cfg(debug_assertions)]
     if super::failpoint::faults().cursors_first {
@@ -283,7 +343,9 @@ fn commit_all(connection: &mut Connection, batches: &[Waiting]) -> Result<Vec<Co
     for (batch, _, span) in batches {
         committed.push(span.in_scope(|| commit::apply_rows(&transaction, batch, &mut derived))?);
     }
-    derived.settle(&transaction)?;
+    let bulk = batches.iter().all(|(batch, _, _)| batch.bulk);
+    let wait = bulk && filling.may_wait(derived.messages_made(), Instant::now());
+    derived.settle(&transaction, wait)?;
     failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
     failpoint!("commit.done");

@@ -5,12 +5,20 @@ use std::collections::HashSet;
 use super::cursor::{FeedCursor, Unit};
 use super::doubt::Doubt;
 use super::error::PassError;
+use super::outbox::Outbox;
 use super::runner::Runner;
 use super::walk::{Anchored, Broken, Changes, Keyset, Pages, Tokens, Walk, Windows};
 use crate::http::FetchError;
 use crate::provider::{Ask, Feed, Page, Shape};
 use crate::store::failpoint::failpoint;
 use crate::store::{Stretch, SweepPoint};
+
+/// How the reading of a feed ended.
+struct Read {
+    ids: Vec<String>,
+    /// It went on at the end of a list: what came since is still to be read.
+    once_more: bool,
+}
 
 /// What a page of a sweep along ids proves about deletions.
 #[derive(Default)]
@@ -28,6 +36,18 @@ const TRY_AGAIN_MS: i64 = 24 * 3_600_000;
 impl Runner {
     /// Reads a feed to its end. Returns the ids of its records where they open further feeds.
     pub(crate) async fn feed(&self, feed: &Feed) -> Result<Vec<String>, PassError> {
+        let mut outbox = Outbox::default();
+        let read = self.read_feed(feed, &mut outbox).await;
+        // What came before a failure is stored and counted all the same; that it could not be stored is the worse news.
+        self.settle(&mut outbox).await?;
+        let Read { ids, once_more } = read?;
+        if once_more {
+            return Box::pin(self.feed(&Feed { complete: false, ..feed.clone() })).await;
+        }
+        Ok(ids)
+    }
+
+    async fn read_feed(&self, feed: &Feed, outbox: &mut Outbox) -> Result<Read, PassError> {
         self.progress.doing(feed.key.to_string());
         let stored = self.store.cursor(self.source_id, self.cursor_key(&feed.key)).await?;
         let mut cursor = FeedCursor::parse(stored.as_deref());
@@ -98,14 +118,15 @@ impl Runner {
                 note_held(&mut held, &walk, &page);
                 if let Err(broken) = outcome {
                     // The rows are as good as any; only the promise about what lies between them is gone.
-                    self.store_page(feed, page, &mut cursor, None, Swept::default()).await?;
+                    self.store_page(feed, page, &mut cursor, None, Swept::default(), outbox).await?;
                     walk = self.fall_from(feed, &walk, &mut cursor, &broken).await?;
                     continue;
                 }
                 let swept = self.swept(feed, &walk, &page, after, walk.ask(limit).is_none(), fresh);
                 fresh = false;
-                self.store_page(feed, page, &mut cursor, Some(&walk), swept).await?;
+                self.store_page(feed, page, &mut cursor, Some(&walk), swept, outbox).await?;
             }
+            self.settle(outbox).await?;
             match self.doubt(feed, &walk, &mut cursor, began_at).await? {
                 None => break,
                 Some(Doubt::Beyond { after }) if !std::mem::replace(&mut went_back, true) => {
@@ -121,11 +142,10 @@ impl Runner {
         if listed.as_ref().is_some_and(|listed| !listed.is_empty()) {
             *self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = listed;
         }
-        if was_at_its_end {
-            return Box::pin(self.feed(&Feed { complete: false, ..feed.clone() })).await;
+        if !was_at_its_end {
+            self.read_whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(feed.key.stream);
         }
-        self.read_whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(feed.key.stream);
-        Ok(ids)
+        Ok(Read { ids, once_more: was_at_its_end })
     }
 
     /// The walk that a feed begins with.
@@ -242,7 +262,7 @@ impl Runner {
         Swept { stretch: Some(Stretch { stream, after, up_to }), begins: fresh.then_some(SweepPoint::Begin(stream)) }
     }
 
-    /// Commits a page together with where the walk stands after it.
+    /// Sends a page to the store together with where the walk stands after it.
     async fn store_page(
         &self,
         feed: &Feed,
@@ -250,6 +270,7 @@ impl Runner {
         cursor: &mut FeedCursor,
         walk: Option<&Walk>,
         swept: Swept,
+        outbox: &mut Outbox,
     ) -> Result<(), PassError> {
         let mut batch = self.batch();
         (batch.stretch, batch.sweep) = (swept.stretch, swept.begins);
@@ -272,7 +293,7 @@ impl Runner {
             }
             batch.cursors.push((self.cursor_key(&feed.key), cursor.to_json()));
         }
-        Ok(self.commit(batch).await?)
+        Ok(self.post(outbox, batch).await?)
     }
 
     /// `held`: the ids that an anchored reading of the whole list met, where this process made all of it.

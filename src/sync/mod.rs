@@ -12,6 +12,7 @@ mod fetch;
 pub(crate) mod fuzzed;
 mod marks;
 mod names;
+mod outbox;
 mod pass;
 mod progress;
 mod range;

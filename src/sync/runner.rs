@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
 
+use super::outbox::RowsOf;
 use super::progress::Progress;
-use super::tell;
 use crate::http::Http;
-use crate::model::{RawRecord, Row};
+use crate::model::RawRecord;
 use crate::provider::{Facts, Pass, Provider};
-use crate::store::{Batch, Counts, Record, RunMode, Store, StoreError, UsageNow};
-use crate::telemetry::events;
+use crate::store::{Batch, Chain, Counts, Record, RunMode, Store, StoreError, UsageNow};
 
 /// Milliseconds since 1970 UTC, now. Passed in, so that tests can turn the clock.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -51,6 +50,7 @@ pub(crate) struct Runner {
     /// Requests of earlier passes with the same client.
     pub(crate) usage_before: UsageNow,
     pub(crate) counts: Mutex<Counts>,
+    chain: Chain,
     /// How often this pass learnt that every conversation is worth fetching again. Marks of fetches are committed
     /// under the read side, so that none made before can pass for one made after.
     pub(crate) refetches: tokio::sync::RwLock<u64>,
@@ -108,6 +108,7 @@ impl Runner {
             progress,
             usage_before: UsageNow { requests: usage.requests, retries: usage.retries },
             counts: Mutex::new(Counts::default()),
+            chain: Chain::default(),
             listed: Mutex::new(None),
             closed_scopes: Mutex::default(),
             read_whole: Mutex::default(),
@@ -153,6 +154,8 @@ impl Runner {
             source_id: self.source_id,
             run_id: self.run_id,
             run_start_rev: self.run_start_rev,
+            chain: self.chain.clone(),
+            bulk: self.pass.first || self.pass.full,
             now_ms: self.now(),
             facts: self.source.facts.take_fresh(),
             usage: self.usage(),
@@ -169,23 +172,15 @@ impl Runner {
                 "a record was put to the dead letters"
             );
         }
-        Record { stream: self.source.provider.record_stream(stream).into(), raw, outcome, again: false }
+        let record = Record::new(self.source.provider.record_stream(stream), raw, outcome);
+        if self.pass.first { record.packed() } else { record }
     }
 
     /// Commits a batch and counts it.
     pub(crate) async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let (mut conversations, mut messages) = (0, 0);
-        for row in batch.records.iter().filter_map(|record| record.outcome.as_ref().ok()).flatten() {
-            match row {
-                Row::Conversation(_) => conversations += 1,
-                Row::Message(_) => messages += 1,
-                Row::Channel(_) | Row::Participant(_) | Row::Contact(_) => {}
-            }
-        }
+        let rows = RowsOf::batch(&batch);
         let committed = self.store.commit(batch).await?;
-        events::rows_stored(&self.source.subject(), &tell::rows(&committed.counts));
-        self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&committed.counts);
-        self.progress.read(conversations, messages);
+        self.stored(rows, committed);
         Ok(())
     }
 }

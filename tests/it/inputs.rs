@@ -224,6 +224,6 @@ async fn the_store_takes_whatever_pages_come_to() {
 }
 
 fn records(read: Read, data: &[u8]) -> Vec<Record> {
-    let record = |(stream, raw, outcome): Normalised| Record { stream: stream.into(), raw, outcome, again: false };
+    let record = |(stream, raw, outcome): Normalised| Record::new(stream, raw, outcome);
     read(data).into_iter().map(record).collect()
 }

@@ -99,12 +99,8 @@ fn store_pages(file: &Path, pages: &[Vec<Shown>], rounds: usize) -> Vec<i64> {
         let mut revs = Vec::new();
         for _ in 0..rounds {
             for page in pages {
-                let records = page.iter().map(|(stream, raw)| Record {
-                    stream: (*stream).into(),
-                    raw: raw.clone(),
-                    outcome: adapter.normalise(stream, raw),
-                    again: false,
-                });
+                let records =
+                    page.iter().map(|(stream, raw)| Record::new(*stream, raw.clone(), adapter.normalise(stream, raw)));
                 let batch = Batch {
                     source_id: source.id,
                     run_id,
