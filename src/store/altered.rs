@@ -100,13 +100,15 @@ fn messages(conn: &Connection, found: &mut Found) -> rusqlite::Result<()> {
 
 fn raw_records(conn: &Connection, found: &mut Found) -> rusqlite::Result<()> {
     let mut statement = conn.prepare(
-        "SELECT r.codec, r.body, r.hash, s.name, r.stream, r.external_id FROM raw_records AS r
-         LEFT JOIN sources AS s ON s.id = r.source_id WHERE r.hash IS NOT NULL AND r.body <> x''",
+        "SELECT r.codec, r.body, r.hash, s.name, r.stream, r.external_id, r.row_id FROM raw_records AS r
+         LEFT JOIN sources AS s ON s.id = r.source_id WHERE r.body <> x''",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let json = raw::unpack(&row.get::<_, String>(0)?, row.get(1)?);
-        if json.is_none_or(|json| row.get(2) != Ok(Hasher::of_bytes(json.get().as_bytes()))) {
+        let json = raw::unpack(conn, &row.get::<_, String>(0)?, row.get(1)?, row.get(6)?);
+        let hash: Option<i64> = row.get(2).unwrap_or_default();
+        let same = |json: &str| hash.is_none_or(|hash| hash == Hasher::of_bytes(json.as_bytes()));
+        if json.is_none_or(|json| !same(json.get())) {
             let text = |at: usize| row.get::<_, Option<String>>(at).ok().flatten().unwrap_or_else(|| "?".to_owned());
             found.add(|| format!("raw record {} of {} {} is not what was stored", text(5), text(3), text(4)));
         }

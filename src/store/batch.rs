@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::StoreError;
-use super::raw::{self, Packed};
+use super::pack::{self, Packed};
 use crate::model::{RawRecord, Reject, Row, StreamKey};
 
 /// One page's worth of writing. Everything in it happens, or nothing.
@@ -108,13 +108,37 @@ impl Record {
     /// Packs the raw form now, which spares the writer the work. Only worth it where the record is most likely new.
     #[must_use]
     pub fn packed(mut self) -> Self {
-        self.packed = (self.outcome.is_ok() && self.raw.id.is_some()).then(|| raw::pack(self.raw.json.get()));
+        self.packed = (self.outcome.is_ok() && self.raw.id.is_some()).then(|| self.pack());
         self
     }
 
-    /// The raw form as it is stored.
-    pub(super) fn body(&self) -> Cow<'_, Packed> {
-        self.packed.as_ref().map_or_else(|| Cow::Owned(raw::pack(self.raw.json.get())), Cow::Borrowed)
+    /// The raw form as it is stored. `says`: the message that it made says what the record does.
+    pub(super) fn body(&self, says: bool) -> Cow<'_, Packed> {
+        match &self.packed {
+            _ if !says => Cow::Owned(pack::whole(self.raw.json.get())),
+            Some(packed) => Cow::Borrowed(packed),
+            None => Cow::Owned(self.pack()),
+        }
+    }
+
+    fn pack(&self) -> Packed {
+        let json = self.raw.json.get();
+        match self.own_html() {
+            Some(html) => pack::without_html(json, html),
+            None => pack::whole(json),
+        }
+    }
+
+    /// The HTML of the message whose record it is, and no other's.
+    fn own_html(&self) -> Option<&str> {
+        let mut messages = self.outcome.as_ref().ok()?.iter().filter_map(|row| match row {
+            Row::Message(message) => Some(message),
+            _ => None,
+        });
+        let message = messages.next().filter(|_| messages.next().is_none())?;
+        // By this its record is found again when its HTML changes.
+        let own = self.stream == "messages" && self.raw.id.as_deref() == Some(message.external_id.as_str());
+        message.body_html.as_deref().filter(|_| own)
     }
 }
 

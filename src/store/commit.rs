@@ -9,7 +9,7 @@ use super::failpoint::failpoint;
 use super::fulltext::Texts;
 use super::message::Roles;
 use super::shroud::Shroud;
-use super::{Committed, StoreError, people, stats};
+use super::{Committed, StoreError, letters, people, stats};
 use crate::model::{Row, StreamKey};
 
 /// One batch being applied. Caches live as long as the transaction.
@@ -26,8 +26,12 @@ pub(super) struct Tx<'c> {
     pub(super) roles: HashMap<i64, Roles>,
     /// The conversation or message that the record under way made.
     pub(super) made: Option<i64>,
+    /// The message that says what the record under way does, word for word, if there is one.
+    pub(super) says: Option<i64>,
     /// The record under way comes from the store: see [`Record::again`].
     pub(super) again: bool,
+    /// Some dead letters of the source are open.
+    pub(super) letters: bool,
     /// Newest message time per conversation touched.
     pub(super) newest: HashMap<i64, i64>,
     /// What was erased and must not come back.
@@ -139,7 +143,9 @@ pub(super) fn apply_rows(conn: &Connection, batch: &Batch, derived: &mut Derived
         channels: HashMap::new(),
         roles: HashMap::new(),
         made: None,
+        says: None,
         again: false,
+        letters: letters::any_open(conn, batch.source_id).map_err(StoreError::sql(doing))?,
         newest: HashMap::new(),
         shroud: Shroud::load(conn, batch.source_id).map_err(StoreError::sql(doing))?,
         texts: std::mem::take(&mut derived.texts),
@@ -265,7 +271,7 @@ impl Tx<'_> {
         };
         let state = self.raw_state(record)?;
         if record.again || state.as_ref().is_none_or(|state| !state.same) {
-            (self.made, self.again) = (None, record.again);
+            (self.made, self.says, self.again) = (None, None, record.again);
             (self.shroud.private, self.shroud.old) = (false, false);
             for row in rows {
                 match row {
@@ -284,7 +290,9 @@ impl Tx<'_> {
                 }
                 None => {}
             }
-            self.resolve_letters(record)?;
+            if self.letters {
+                self.resolve_letters(record)?;
+            }
         } else {
             for row in rows {
                 match row {

@@ -272,18 +272,7 @@ pub(super) fn is_exact(conn: &Connection) -> rusqlite::Result<bool> {
 /// Fills the index with what waits since a crash; builds it where it is not sound: after an upgrade, a change of the
 /// rules, or damage.
 pub(super) fn catch_up(conn: &mut Connection) -> rusqlite::Result<()> {
-    if is_exact(conn)? {
-        return Ok(());
-    }
-    if is_sound(conn)? {
-        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        fill(&transaction)?;
-        transaction.commit()?;
-        if is_sound(conn)? {
-            return Ok(());
-        }
-    }
-    match rebuild(conn) {
+    match bring_up(conn) {
         Ok(messages) if messages > 0 => events::search_index_built(messages),
         Ok(_) => {}
         // Messages matter more than finding them: whatever else is damaged is found by whoever meets it.
@@ -293,6 +282,22 @@ pub(super) fn catch_up(conn: &mut Connection) -> rusqlite::Result<()> {
         Err(error) => return Err(error),
     }
     Ok(())
+}
+
+/// How many messages an index that had to be built has.
+fn bring_up(conn: &mut Connection) -> rusqlite::Result<u64> {
+    if is_exact(conn)? {
+        return Ok(0);
+    }
+    if is_sound(conn)? {
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        fill(&transaction)?;
+        transaction.commit()?;
+        if is_sound(conn)? {
+            return Ok(0);
+        }
+    }
+    rebuild(conn)
 }
 
 /// Builds the index anew, in a transaction of its own; how many messages it has.

@@ -1,10 +1,16 @@
 //! Dead letters: records that make no row, kept whole until they do.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::batch::Record;
 use super::commit::Tx;
 use crate::model::{Hasher, Reject};
+
+/// Whether a source has open letters. Most have none, and then no record has to look for its own.
+pub(super) fn any_open(conn: &Connection, source_id: i64) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM dead_letters WHERE source_id = ?1 AND resolved_at_ms IS NULL)")?
+        .query_row([source_id], |row| row.get(0))
+}
 
 impl Tx<'_> {
     /// Keeps a record that makes no row. The same record met again is not kept twice, but counts in its run again:
@@ -40,6 +46,7 @@ impl Tx<'_> {
                 .execute(params![self.source_id, record.stream, external_id, hash, self.now_ms])?;
             return Ok(());
         }
+        self.letters = true;
         // An older unreadable form of the same record is superseded by this one.
         self.resolve_letters(record)?;
         self.conn

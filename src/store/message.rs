@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::commit::Tx;
+use super::raw;
 use crate::model::{AuthorKind, MessageRow};
 
 /// Who has which role in a conversation, by participant id.
@@ -63,6 +64,7 @@ impl Tx<'_> {
             }
             Some(before) if self.again => self.message_again(conversation, row, hash, before.id, before.rev),
             Some(before) if before.content_hash == hash && !before.deleted => {
+                self.says = Some(before.id).filter(|_| !blank);
                 self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
                 Ok(())
             }
@@ -189,7 +191,7 @@ impl Tx<'_> {
             ])?;
         self.parts(id, row)?;
         self.texts.made(self.conn, id, &row.body_text)?;
-        self.made = Some(id);
+        (self.made, self.says) = (Some(id), Some(id).filter(|_| !blank));
         self.counts.messages.inserted += 1;
         Ok(())
     }
@@ -206,6 +208,10 @@ impl Tx<'_> {
             // What it said before is no revision but what was to be forgotten.
             self.conn.prepare_cached("DELETE FROM message_revisions WHERE message_id = ?1")?.execute([before.id])?;
         }
+        if before.body_html != row.body_html {
+            raw::make_whole(self.conn, before.id)?;
+        }
+        self.says = Some(before.id).filter(|_| !blank);
         let (author, author_kind, rule) = self.author(conversation, row)?;
         let edited = !blank && (before.body_text != row.body_text || before.body_html != row.body_html);
         if edited {

@@ -160,7 +160,7 @@ pub(super) fn each_record(
         let (codec, body): (String, Vec<u8>) = (row.get(1)?, row.get(2)?);
         let mut words = HashSet::new();
         // What cannot be read back is judged by its ids alone.
-        if let Some(json) = raw::unpack(&codec, body)
+        if let Some(json) = raw::unpack(conn, &codec, body, row.get(3)?)
             && let Ok(value) = serde_json::from_str(json.get())
         {
             shroud::scalars(&value, &mut words);

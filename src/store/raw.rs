@@ -1,35 +1,14 @@
 //! Raw records: the newest JSON of each, and the cheap test whether one changed.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::io::Read as _;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::value::RawValue;
-use zstd::bulk::Compressor;
 
 use super::batch::Record;
 use super::commit::Tx;
+use super::pack::{self, Packed};
 use crate::model::Hasher;
-
-/// Level 3 is zstd's own default; higher levels gain little on texts this short.
-const ZSTD_LEVEL: i32 = 3;
-
-/// Below this, compression gains nothing.
-const SMALLEST_COMPRESSED: usize = 256;
-
-/// A raw record as it is stored.
-#[derive(Debug, Clone)]
-pub(super) struct Packed {
-    codec: &'static str,
-    body: Vec<u8>,
-}
-
-/// A record whose raw form was dropped; the row stays, for what is known by it.
-const DROPPED: Packed = Packed { codec: "json", body: Vec::new() };
-
-/// The same where it speaks of somebody who was forgotten: the hash is a keyed one then.
-const FORGOTTEN: Packed = Packed { codec: "zstd", body: Vec::new() };
 
 /// What is stored of a raw record already.
 pub(super) struct RawState {
@@ -81,9 +60,9 @@ impl Tx<'_> {
         }
         let old = self.shroud.old || self.lost_texts(&record.stream)?;
         let packed = match (private, old) {
-            (true, _) => Cow::Owned(FORGOTTEN),
-            (false, true) => Cow::Owned(DROPPED),
-            (false, false) => record.body(),
+            (true, _) => Cow::Owned(Packed::FORGOTTEN),
+            (false, true) => Cow::Owned(Packed::DROPPED),
+            (false, false) => record.body(self.says.is_some() && self.says == row_id),
         };
         let (codec, body) = (packed.codec, packed.body.as_slice());
         let hash = if private { self.keyed_hash(state.hash) } else { Some(state.hash) };
@@ -166,50 +145,46 @@ impl Tx<'_> {
     }
 }
 
-/// Cap on a stored body, unpacked: answers are capped at a fraction of it.
-const LARGEST_BODY: u64 = 256 * 1024 * 1024;
-
-/// The JSON text of a stored body. `None` where it cannot be read back.
-pub(super) fn unpack(codec: &str, body: Vec<u8>) -> Option<Box<RawValue>> {
-    let bytes = if codec == "zstd" {
-        let mut unpacked = Vec::new();
-        let decoder = zstd::stream::read::Decoder::new(body.as_slice()).ok()?;
-        decoder.take(LARGEST_BODY).read_to_end(&mut unpacked).ok()?;
-        unpacked
-    } else {
-        body
-    };
-    RawValue::from_string(String::from_utf8(bytes).ok()?).ok()
+/// The JSON text of a stored body. `None` where it cannot be read back. `row` is the message that the record made: its
+/// HTML may have been cut out of the record.
+pub(super) fn unpack(conn: &Connection, codec: &str, body: Vec<u8>, row: Option<i64>) -> Option<Box<RawValue>> {
+    pack::unpack(codec, body, || {
+        let mut statement = conn.prepare_cached("SELECT body_html FROM messages WHERE id = ?1").ok()?;
+        statement.query_row([row?], |row| row.get(0)).ok()
+    })
 }
 
-thread_local! {
-    /// Made once: setting one up costs more than packing a text of this size.
-    static PACKER: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(ZSTD_LEVEL).ok());
+/// The JSON text of a stored raw record, for whoever reads them outside of SQL. `None` where there is none, or where it
+/// cannot be read back.
+///
+/// # Errors
+/// SQLite failed.
+pub fn raw_record(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
+    let stored: Option<(String, Vec<u8>, Option<i64>)> = connection
+        .prepare_cached("SELECT codec, body, row_id FROM raw_records WHERE id = ?1 AND body <> x''")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let json = stored.and_then(|(codec, body, row)| unpack(connection, &codec, body, row));
+    Ok(json.map(|json| json.get().to_owned()))
 }
 
-/// Packs a raw record.
-pub(super) fn pack(json: &str) -> Packed {
-    let pack = || PACKER.with_borrow_mut(|packer| packer.as_mut()?.compress(json.as_bytes()).ok());
-    if json.len() >= SMALLEST_COMPRESSED
-        && let Some(packed) = pack()
-        && packed.len() < json.len()
-    {
-        return Packed { codec: "zstd", body: packed };
-    }
-    Packed { codec: "json", body: json.as_bytes().to_vec() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{pack, unpack};
-
-    #[test]
-    fn what_is_kept_can_be_read_back() {
-        for text in ["{}".to_owned(), format!("{{\"a\":\"{}\"}}", "é".repeat(500))] {
-            let packed = pack(&text);
-            assert_eq!(unpack(packed.codec, packed.body).unwrap().get(), text);
+/// Before the HTML of a message changes: the records that it was cut out of get it back.
+pub(super) fn make_whole(conn: &Connection, message: i64) -> rusqlite::Result<()> {
+    for record in of_message(conn, message)? {
+        let (codec, body, row): (String, Vec<u8>, Option<i64>) = conn
+            .prepare_cached("SELECT codec, body, row_id FROM raw_records WHERE id = ?1")?
+            .query_row([record], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if row != Some(message) || !pack::is_cut(&codec, &body) {
+            continue;
         }
-        assert!(unpack("zstd", b"{}".to_vec()).is_none());
-        assert!(unpack("json", b"{\xff".to_vec()).is_none());
+        if let Some(json) = unpack(conn, &codec, body, row) {
+            let packed = pack::whole(json.get());
+            conn.prepare_cached("UPDATE raw_records SET codec = ?2, body = ?3 WHERE id = ?1")?.execute(params![
+                record,
+                packed.codec,
+                packed.body
+            ])?;
+        }
     }
+    Ok(())
 }

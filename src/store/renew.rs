@@ -5,6 +5,7 @@ use rusqlite::params;
 
 use super::altered;
 use super::commit::Tx;
+use super::raw;
 use crate::model::MessageRow;
 
 /// Every column that a record decides.
@@ -57,6 +58,9 @@ impl Tx<'_> {
             version: self.credible(row.version).or(self.credible(stored.version)),
             content_hash: hash,
         };
+        if wanted.body_html != stored.body_html {
+            raw::make_whole(self.conn, id)?;
+        }
         if wanted.body_text != stored.body_text {
             self.texts.changed(id, &stored.body_text);
         }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::batch::{Batch, Counts, Record, UsageNow};
 use super::failpoint::failpoint;
 use super::{StoreError, commit, journal, raw};
-use crate::model::{RawRecord, Reject, Row};
+use crate::model::{Hasher, RawRecord, Reject, Row};
 
 /// Records applied together: what is held in memory at once.
 const CHUNK: usize = 500;
@@ -177,7 +177,7 @@ fn open_letters(connection: &Connection, source_id: i64, after: i64) -> rusqlite
     while let Some(row) = rows.next()? {
         let body: String = row.get(5)?;
         // A letter was JSON when it was kept; one that is none any more stays as it is.
-        let Some(json) = raw::unpack("json", body.into_bytes()) else { continue };
+        let Some(json) = raw::unpack(connection, "json", body.into_bytes(), None) else { continue };
         let raw = RawRecord { id: row.get(2)?, key: None, parent: row.get(3)?, seq: row.get(4)?, json };
         letters.push(Kept { id: row.get(0)?, stream: row.get(1)?, raw });
     }
@@ -218,8 +218,11 @@ fn records(
                 tracing::warn!(
                     event = "record_unreadable",
                     record = id,
-                    "a stored record cannot be read back; its rows stay as they are"
+                    "a stored record cannot be read back; its rows stay as they are until `sync --full` brings it again"
                 );
+                connection
+                    .execute("UPDATE raw_records SET hash = NULL WHERE id = ?1", [id])
+                    .map_err(StoreError::sql(doing))?;
                 counts.dead += 1;
                 continue;
             };
@@ -239,11 +242,15 @@ fn records(
 fn record(connection: &Connection, id: i64) -> rusqlite::Result<Option<Kept>> {
     connection
         .prepare_cached(
-            "SELECT stream, external_id, parent, seq, codec, body, id_number FROM raw_records WHERE id = ?1",
+            "SELECT stream, external_id, parent, seq, codec, body, id_number, row_id, hash FROM raw_records WHERE id = ?1",
         )?
         .query_row([id], |row| {
             let codec: String = row.get(4)?;
-            let Some(json) = raw::unpack(&codec, row.get(5)?) else { return Ok(None) };
+            let Some(json) = raw::unpack(connection, &codec, row.get(5)?, row.get(7)?) else { return Ok(None) };
+            let hash: Option<i64> = row.get(8)?;
+            if hash.is_some_and(|hash| hash != Hasher::of_bytes(json.get().as_bytes())) {
+                return Ok(None);
+            }
             let raw = RawRecord { id: row.get(1)?, key: row.get(6)?, parent: row.get(2)?, seq: row.get(3)?, json };
             Ok(Some(Kept { id, stream: row.get(0)?, raw }))
         })

@@ -16,7 +16,8 @@ const EPISODE_GAP_MS: i64 = 86_400_000;
 const CHANGED: [&str; 2] =
     ["SELECT conversation_id FROM messages WHERE rev > ?1", "SELECT id FROM conversations WHERE rev > ?1"];
 
-const MESSAGES: &str = "SELECT sent_at_ms, seq, id, author_kind FROM messages WHERE conversation_id = ?1 AND deleted_at_ms IS NULL";
+const MESSAGES: &str =
+    "SELECT sent_at_ms, seq, id, author_kind FROM messages WHERE conversation_id = ?1 AND deleted_at_ms IS NULL";
 
 const RENEW: &str = "INSERT OR REPLACE INTO conversation_stats (conversation_id, messages, contact_messages, bot_messages, \
     agent_messages, first_message_at_ms, last_message_at_ms, first_contact_at_ms, last_contact_at_ms, first_response_by, \
@@ -239,10 +240,7 @@ mod tests {
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {question}")).unwrap();
             let plan: Vec<String> =
                 statement.query_map([1], |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
-            let scans: Vec<&String> = plan
-                .iter()
-                .filter(|step| step.starts_with("SCAN"))
-                .collect();
+            let scans: Vec<&String> = plan.iter().filter(|step| step.starts_with("SCAN")).collect();
             assert!(scans.is_empty(), "{question}: {scans:?}");
         }
     }

@@ -11,10 +11,10 @@ use tracing::Span;
 
 use super::batch::{Batch, Committed};
 use super::failpoint::failpoint;
+use super::fulltext::{self, Filling};
 use super::place::Place;
 use super::run;
 use super::wal::{self, WalCap};
-use super::fulltext::{self, Filling};
 use super::{StoreError, StoreLock, commit, disk, open, patience};
 use crate::telemetry::events;
 
@@ -293,8 +293,8 @@ fn commit_together(
                 let Some(one) = whole_chains(vec![one]).pop() else { continue };
                 let one = [one];
                 let begun = Instant::now();
-                let outcome =
-                    commit_all(connection, &one, filling).map(|committed| committed.into_iter().next().unwrap_or_default());
+                let outcome = commit_all(connection, &one, filling)
+                    .map(|committed| committed.into_iter().next().unwrap_or_default());
                 let [(batch, answer, _)] = one;
                 match &outcome {
                     Ok(_) => events::committed(1, batch.records.len(), begun.elapsed()),

@@ -102,16 +102,11 @@ fn found_in(home: &Home, needles: &[&str]) -> Vec<String> {
         }
     }
     let connection = home.open();
-    let mut bodies = connection.prepare("SELECT stream, codec, body FROM raw_records").unwrap();
+    let mut bodies = connection.prepare("SELECT stream, id FROM raw_records WHERE length(body) > 0").unwrap();
     let mut rows = bodies.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {
-        let (stream, codec, body): (String, String, Vec<u8>) =
-            (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
-        if body.is_empty() {
-            continue;
-        }
-        let plain = if codec == "zstd" { zstd::stream::decode_all(body.as_slice()).unwrap() } else { body };
-        let text = String::from_utf8(plain).unwrap();
+        let stream: String = row.get(0).unwrap();
+        let text = chatloom::store::raw_record(&connection, row.get(1).unwrap()).unwrap().expect("a readable body");
         found.extend(
             needles.iter().filter(|needle| text.contains(**needle)).map(|needle| format!("raw {stream}: {needle}")),
         );

@@ -312,6 +312,10 @@ pub(crate) fn post_mortem(home: &Home, truth: &Copy) -> Result<(), String> {
     }
     let has_index = number("SELECT count(*) FROM sqlite_schema WHERE name = 'search_state'") == 1;
     if has_index && number("SELECT rules FROM search_state") != 0 {
+        // New messages may wait for the index: those beyond the greatest it has, and no other.
+        let wait = "INSERT INTO message_search (rowid, body_text) SELECT id, body_text FROM search_texts
+                    WHERE id > (SELECT coalesce(max(id), 0) FROM message_search_docsize)";
+        connection.execute(wait, []).map_err(|error| format!("the full-text index cannot be filled: {error}"))?;
         let checked =
             connection.execute("INSERT INTO message_search (message_search, rank) VALUES ('integrity-check', 1)", []);
         checked.map_err(|error| format!("the full-text index is out of step: {error}"))?;

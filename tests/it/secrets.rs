@@ -37,12 +37,12 @@ fn traces(home: &Home, outputs: &[(String, String)]) -> Vec<(String, Vec<u8>)> {
     }
     // What is packed away counts as well.
     let connection = home.open();
-    let mut statement = connection.prepare("SELECT codec, body FROM raw_records").unwrap();
+    let mut statement = connection.prepare("SELECT id FROM raw_records WHERE length(body) > 0").unwrap();
     let mut unpacked = Vec::new();
     let mut rows = statement.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {
-        let (codec, body): (String, Vec<u8>) = (row.get(0).unwrap(), row.get(1).unwrap());
-        unpacked.extend(if codec == "zstd" { zstd::decode_all(body.as_slice()).unwrap() } else { body });
+        let json = chatloom::store::raw_record(&connection, row.get(0).unwrap()).unwrap();
+        unpacked.extend(json.expect("a readable body").into_bytes());
         unpacked.push(b'\n');
     }
     found.push(("raw_records, unpacked".to_owned(), unpacked));

@@ -135,11 +135,11 @@ fn unpacked(path: &Path, bytes: &[u8]) -> Vec<u8> {
 
 fn read_packed(path: &Path) -> rusqlite::Result<Vec<u8>> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut statement = connection.prepare("SELECT body FROM raw_records WHERE codec = 'zstd'")?;
+    let mut statement = connection.prepare("SELECT id FROM raw_records WHERE codec = 'zstd'")?;
     let mut unpacked = Vec::new();
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        unpacked.extend(zstd::decode_all(row.get_ref(0)?.as_blob()?).unwrap_or_default());
+        unpacked.extend(chatloom::store::raw_record(&connection, row.get(0)?)?.unwrap_or_default().into_bytes());
         unpacked.push(b'\n');
     }
     Ok(unpacked)

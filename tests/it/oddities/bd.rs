@@ -159,14 +159,11 @@ async fn lists_of_people_odd_columns_and_deleted_threads_are_understood_and_noth
 
 /// A stored raw record as text, unpacked.
 fn raw_record(home: &Home, stream: &str, id: &str) -> String {
-    let (codec, body): (String, Vec<u8>) = home
-        .open()
-        .query_row("SELECT codec, body FROM raw_records WHERE stream = ?1 AND external_id = ?2", [stream, id], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+    let connection = home.open();
+    let id: i64 = connection
+        .query_row("SELECT id FROM raw_records WHERE stream = ?1 AND external_id = ?2", [stream, id], |row| row.get(0))
         .unwrap();
-    let bytes = if codec == "zstd" { zstd::decode_all(body.as_slice()).unwrap() } else { body };
-    String::from_utf8(bytes).unwrap()
+    chatloom::store::raw_record(&connection, id).unwrap().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
