@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::batch::{Batch, Counts, Record, SweepPoint};
 use super::failpoint::failpoint;
@@ -30,6 +30,7 @@ pub(super) struct Tx<'c> {
     pub(super) says: Option<i64>,
     /// The record under way comes from the store: see [`Record::again`].
     pub(super) again: bool,
+    pub(super) hot: Hot<'c>,
     /// Some dead letters of the source are open.
     pub(super) letters: bool,
     /// Newest message time per conversation touched.
@@ -74,6 +75,28 @@ impl Tx<'_> {
     /// Whether a row that stands at `rev` was already counted as inserted or updated by this run.
     pub(super) fn counted(&self, rev: i64) -> bool {
         rev > self.run_start_rev
+    }
+}
+
+/// Statements that run for every record, taken out of the connection's cache once a batch: looking one up there takes the
+/// hash of its whole text.
+#[derive(Default)]
+pub(super) struct Hot<'c> {
+    pub(super) raw_state: Option<CachedStatement<'c>>,
+    pub(super) raw_insert: Option<CachedStatement<'c>>,
+    pub(super) message_state: Option<CachedStatement<'c>>,
+    pub(super) message_insert: Option<CachedStatement<'c>>,
+}
+
+/// The statement in a place of [`Hot`], put there if it is the first time.
+pub(super) fn hot<'h, 'c>(
+    place: &'h mut Option<CachedStatement<'c>>,
+    conn: &'c Connection,
+    sql: &str,
+) -> rusqlite::Result<&'h mut CachedStatement<'c>> {
+    match place {
+        Some(statement) => Ok(statement),
+        None => Ok(place.insert(conn.prepare_cached(sql)?)),
     }
 }
 
@@ -145,6 +168,7 @@ pub(super) fn apply_rows(conn: &Connection, batch: &Batch, derived: &mut Derived
         made: None,
         says: None,
         again: false,
+        hot: Hot::default(),
         letters: letters::any_open(conn, batch.source_id).map_err(StoreError::sql(doing))?,
         newest: HashMap::new(),
         shroud: Shroud::load(conn, batch.source_id).map_err(StoreError::sql(doing))?,

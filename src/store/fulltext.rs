@@ -31,7 +31,7 @@ const MERGED_PAGES: i64 = -200;
 
 /// New messages that may wait for the index, and for how long they may: who searches while a history is brought misses
 /// no more than that.
-const WAITING: usize = 5000;
+const WAITING: usize = 10_000;
 const WAIT: Duration = Duration::from_millis(500);
 
 /// What is known between transactions of new messages that wait. Only for when to fill the index: what waits is read

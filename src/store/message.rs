@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension as _, params};
 
-use super::commit::Tx;
+use super::commit::{Tx, hot};
 use super::raw;
 use crate::model::{AuthorKind, MessageRow};
 
@@ -31,6 +31,13 @@ const BY_ROLE: i64 = 1;
 const BY_ROLE_OR_KIND: i64 = 2;
 /// The record says that the contact wrote it, without an id: the author follows the conversation's contact.
 const THE_CONTACT: i64 = 3;
+
+const STATE: &str = "SELECT id, content_hash, version, deleted_at_ms IS NOT NULL, rev, body_text, body_html, \
+    erased_at_ms IS NOT NULL FROM messages WHERE conversation_id = ?1 AND external_id = ?2";
+
+const INSERT: &str = "INSERT INTO messages (conversation_id, external_id, author_id, author_kind, author_rule, kind, event, \
+    seq, sent_at_ms, body_text, body_html, read, reaction, model, thread_external_id, version, content_hash, rev, erased_at_ms) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
 
 struct Stored {
     id: i64,
@@ -72,12 +79,8 @@ impl Tx<'_> {
         }
     }
 
-    fn stored_message(&self, conversation: i64, external_id: &str) -> rusqlite::Result<Option<Stored>> {
-        self.conn
-            .prepare_cached(
-                "SELECT id, content_hash, version, deleted_at_ms IS NOT NULL, rev, body_text, body_html,
-                 erased_at_ms IS NOT NULL FROM messages WHERE conversation_id = ?1 AND external_id = ?2",
-            )?
+    fn stored_message(&mut self, conversation: i64, external_id: &str) -> rusqlite::Result<Option<Stored>> {
+        hot(&mut self.hot.message_state, self.conn, STATE)?
             .query_row(params![conversation, external_id], |row| {
                 Ok(Stored {
                     id: row.get(0)?,
@@ -160,35 +163,28 @@ impl Tx<'_> {
     fn insert_message(&mut self, conversation: i64, row: &MessageRow, hash: i64, blank: bool) -> rusqlite::Result<()> {
         let (author, author_kind, rule) = self.author(conversation, row)?;
         let rev = self.next_rev();
-        let id = self
-            .conn
-            .prepare_cached(
-                "INSERT INTO messages (conversation_id, external_id, author_id, author_kind, author_rule, kind, event, seq,
-                 sent_at_ms, body_text, body_html, read, reaction, model, thread_external_id, version, content_hash, rev,
-                 erased_at_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
-            )?
-            .insert(params![
-                conversation,
-                row.external_id,
-                author,
-                author_kind.as_str(),
-                rule,
-                row.kind.as_str(),
-                row.event,
-                row.seq,
-                row.sent_at_ms,
-                row.body_text,
-                row.body_html,
-                row.read,
-                row.reaction.clamp(-1, 1),
-                row.model,
-                row.thread,
-                self.credible(row.version),
-                hash,
-                rev,
-                blank.then_some(self.now_ms)
-            ])?;
+        let version = self.credible(row.version);
+        let id = hot(&mut self.hot.message_insert, self.conn, INSERT)?.insert(params![
+            conversation,
+            row.external_id,
+            author,
+            author_kind.as_str(),
+            rule,
+            row.kind.as_str(),
+            row.event,
+            row.seq,
+            row.sent_at_ms,
+            row.body_text,
+            row.body_html,
+            row.read,
+            row.reaction.clamp(-1, 1),
+            row.model,
+            row.thread,
+            version,
+            hash,
+            rev,
+            blank.then_some(self.now_ms)
+        ])?;
         self.parts(id, row)?;
         self.texts.made(self.conn, id, &row.body_text)?;
         (self.made, self.says) = (Some(id), Some(id).filter(|_| !blank));

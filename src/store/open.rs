@@ -125,11 +125,12 @@ fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
     // auto_vacuum counts only before the first table; FULL because a cursor claims that rows are stored; FAST so that a
     // page which is put to another use holds no text of its former one, which nothing would find to erase it.
     connection.execute_batch(
-        "PRAGMA auto_vacuum = INCREMENTAL;
+        "PRAGMA page_size = 8192;
+         PRAGMA auto_vacuum = INCREMENTAL;
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
-         PRAGMA wal_autocheckpoint = 4000;
+         PRAGMA wal_autocheckpoint = 2000;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -8000;
          PRAGMA temp_store = MEMORY;

@@ -6,9 +6,12 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::value::RawValue;
 
 use super::batch::Record;
-use super::commit::Tx;
+use super::commit::{Tx, hot};
 use super::pack::{self, Packed};
 use crate::model::Hasher;
+
+const INSERT: &str = "INSERT INTO raw_records (source_id, stream, external_id, id_number, row_id, parent, seq, hash, codec, \
+    body, observed_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 /// What is stored of a raw record already.
 pub(super) struct RawState {
@@ -34,14 +37,11 @@ pub(super) fn of_message(conn: &Connection, message: i64) -> rusqlite::Result<Ve
 
 impl Tx<'_> {
     /// Looks a record's raw form up. `None` for one without an id, which cannot be kept.
-    pub(super) fn raw_state(&self, record: &Record) -> rusqlite::Result<Option<RawState>> {
+    pub(super) fn raw_state(&mut self, record: &Record) -> rusqlite::Result<Option<RawState>> {
         let Some(external_id) = record.raw.id.as_deref() else { return Ok(None) };
         let hash = Hasher::of_bytes(record.raw.json.get().as_bytes());
-        let stored: Option<(i64, Option<i64>)> = self
-            .conn
-            .prepare_cached(
-                "SELECT id, hash FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND external_id = ?3",
-            )?
+        let sql = "SELECT id, hash FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND external_id = ?3";
+        let stored: Option<(i64, Option<i64>)> = hot(&mut self.hot.raw_state, self.conn, sql)?
             .query_row(params![self.source_id, record.stream, external_id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let before = stored.and_then(|(_, before)| before);
@@ -51,7 +51,7 @@ impl Tx<'_> {
 
     /// Stores a record's raw form, with the row it made. One that speaks of somebody forgotten, or whose text is too
     /// old to be kept, leaves no body.
-    pub(super) fn keep_raw(&self, record: &Record, state: &RawState) -> rusqlite::Result<()> {
+    pub(super) fn keep_raw(&mut self, record: &Record, state: &RawState) -> rusqlite::Result<()> {
         let (raw, row_id) = (&record.raw, self.made);
         let private = self.shroud.private;
         // A record that describes somebody is known by their id: not even that stays.
@@ -74,12 +74,7 @@ impl Tx<'_> {
                      row_id = coalesce(?8, row_id) WHERE id = ?1",
                 )?
                 .execute(params![id, raw.parent, raw.seq, hash, codec, body, self.now_ms, row_id])?,
-            None => self
-                .conn
-                .prepare_cached(
-                    "INSERT INTO raw_records (source_id, stream, external_id, id_number, row_id, parent, seq, hash, codec,
-                     body, observed_at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                )?
+            None => hot(&mut self.hot.raw_insert, self.conn, INSERT)?
                 .execute(params![
                     self.source_id,
                     record.stream,

@@ -29,7 +29,8 @@ const LAST_CHECKPOINT: Duration = Duration::from_millis(500);
 
 /// Gives back that the file is damaged, when it found it so.
 type Task = Box<dyn FnOnce(Result<&mut Connection, StoreError>) -> Option<StoreError> + Send>;
-type Answer = oneshot::Sender<Result<Committed, StoreError>>;
+/// With the batch, which takes a while to be taken down: whoever waits for the answer has the time.
+type Answer = oneshot::Sender<Result<(Committed, Box<Batch>), StoreError>>;
 type Waiting = (Box<Batch>, Answer, Span);
 
 enum Order {
@@ -49,7 +50,7 @@ pub struct Store {
 
 /// A batch on its way into the store.
 #[derive(Debug)]
-pub struct Posted(oneshot::Receiver<Result<Committed, StoreError>>);
+pub struct Posted(oneshot::Receiver<Result<(Committed, Box<Batch>), StoreError>>);
 
 impl Posted {
     /// Waits until it is stored.
@@ -57,7 +58,7 @@ impl Posted {
     /// # Errors
     /// The transaction failed, or one of an earlier batch of its [`super::batch::Chain`]; nothing of the batch is stored.
     pub async fn done(self) -> Result<Committed, StoreError> {
-        self.0.await.map_err(|_| StoreError::Gone)?
+        self.0.await.map_err(|_| StoreError::Gone)?.map(|(committed, _)| committed)
     }
 
     /// What became of it, if that is known by now; itself if not.
@@ -66,7 +67,7 @@ impl Posted {
     /// It is not known yet.
     pub fn look(mut self) -> Result<Result<Committed, StoreError>, Self> {
         match self.0.try_recv() {
-            Ok(outcome) => Ok(outcome),
+            Ok(outcome) => Ok(outcome.map(|(committed, _)| committed)),
             Err(oneshot::error::TryRecvError::Empty) => Err(self),
             Err(oneshot::error::TryRecvError::Closed) => Ok(Err(StoreError::Gone)),
         }
@@ -272,8 +273,8 @@ fn commit_together(
         Ok(committed) => {
             let (took, batches) = (begun.elapsed(), waiting.len());
             let records = waiting.iter().map(|(batch, _, _)| batch.records.len()).sum();
-            for ((_, answer, _), committed) in waiting.into_iter().zip(committed) {
-                drop(answer.send(Ok(committed)));
+            for ((batch, answer, _), committed) in waiting.into_iter().zip(committed) {
+                drop(answer.send(Ok((committed, batch))));
             }
             // Told last: nobody waits for a line to be written.
             events::committed(batches, records, took);
@@ -304,7 +305,7 @@ fn commit_together(
                         damaged = damaged.or_else(|| damage(error));
                     }
                 }
-                drop(answer.send(outcome));
+                drop(answer.send(outcome.map(|committed| (committed, batch))));
             }
             damaged
         }

@@ -41,6 +41,7 @@ mod readers;
 mod recipes;
 mod rename;
 mod replay;
+mod requests;
 #[path = "../../examples/package/sbom.rs"]
 mod sbom;
 mod search;
