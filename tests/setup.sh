@@ -5,6 +5,7 @@
 #                               authorities that https needs
 #   sh tests/setup.sh readers   to test, too: the programs that people read the file and the page with (sqlite3,
 #                               Chromium, and in target/readers Datasette, DuckDB, pandas and what drives the browser)
+#   sh tests/setup.sh counts    to count instructions (benches/count): valgrind
 set -eu
 cd "$(dirname "$0")/.."
 missing=""
@@ -14,6 +15,9 @@ if [ "${1:-}" = readers ]; then
   command -v sqlite3 >/dev/null 2>&1 || missing="$missing sqlite3"
   command -v chromium >/dev/null 2>&1 || missing="$missing chromium fonts-liberation"
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+fi
+if [ "${1:-}" = counts ]; then
+  command -v valgrind >/dev/null 2>&1 || missing="$missing valgrind"
 fi
 if ! command -v cargo >/dev/null 2>&1; then
   echo "Rust is missing: install it first (rustup, 1.95 or later)." >&2

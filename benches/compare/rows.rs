@@ -33,6 +33,8 @@ pub(crate) struct Rows {
     text: Vec<u8>,
     /// Members alone: who has which token.
     by_token: HashMap<String, usize>,
+    /// Threads alone: when each changed, in the order of the ids.
+    changed: Vec<String>,
 }
 
 /// A question, as far as this site understands questions.
@@ -114,6 +116,7 @@ impl Rows {
                 let after = asked.value.parse().unwrap_or(0);
                 (self.ids.partition_point(|id| *id <= after), all)
             }
+            ("updated_at", "gte") => (self.changed.partition_point(|at| *at < asked.value), all),
             (column, "eq") if column == key => {
                 let at = asked.value.parse().ok().and_then(|id| self.ids.binary_search(&id).ok());
                 at.map_or((0, 0), |at| (at, at + 1))
@@ -189,6 +192,7 @@ pub(crate) async fn made_by_simulator(messages: usize, bytes: usize) -> Tables {
         sim.world().data.threads = chunk.to_vec();
         for row in rows_of(&client, &sim, "chat_message_threads", "thread_id").await {
             tables.threads.push(row.id(), "", row.json());
+            tables.threads.changed.push(row.text("updated_at"));
         }
     }
     for chunk in every.users.chunks(PAGE) {
@@ -210,6 +214,11 @@ struct Row(u64, Box<RawValue>);
 impl Row {
     fn id(&self) -> u64 {
         self.0
+    }
+
+    fn text(&self, column: &str) -> String {
+        let fields: HashMap<&str, serde_json::Value> = serde_json::from_str(self.1.get()).expect("an object");
+        fields.get(column).and_then(|text| text.as_str()).expect("a text").to_owned()
     }
 
     fn json(&self) -> &[u8] {

@@ -1,7 +1,7 @@
 //! A Brilliant Directories site whose rows were made before anybody asks, so that a comparison measures the readers.
 //!
 //! The rows are the simulated site's own, asked of it once. A page is a piece of one long text then, copied behind a
-//! small head. What it answers: lists along their id (`gt`), by page token as the provider has it and by plain number,
+//! small head. What it answers: lists along their id (`gt`), threads by their time (`gte`), lists by page token as the provider has it and by plain number,
 //! look-ups of members by token, the site's zone.
 //!
 //! `compare_server MESSAGES BYTES [drift]`, BYTES being the size of a message's text. It prints its address when it is

@@ -273,7 +273,7 @@ mod tests {
         let (done, ()) = tokio::join!(maintained, committed);
         let done = done.unwrap();
         assert_eq!(done.messages_erased, 500);
-        assert!(done.raw_dropped >= 100 && done.pages_freed > 500 && done.log_truncated, "{done:?}");
+        assert!(done.raw_dropped >= 100 && done.pages_freed > 250 && done.log_truncated, "{done:?}");
         // Once more there is nothing to do but what came meanwhile.
         let again = store.maintain(asked).await.unwrap();
         assert_eq!((again.messages_erased, again.pages_freed), (0, 0));

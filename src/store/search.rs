@@ -2,17 +2,18 @@
 //!
 //! Everything that was asked is bound. A statement is put together from fixed pieces, one for each kind of condition.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, Row as SqlRow, ToSql, params};
 use serde::Serialize;
 
 use super::{StoreError, fulltext};
 use crate::normalise::{WORD_BREAK, fold};
 
-/// Words of a message that are shown around what was found.
-const SNIPPET_WORDS: i64 = 24;
 /// Of a word that stands in more messages than these, those that were stored last are compared for how well they fit: in
-/// so many messages no word says much.
-const RANKED: i64 = 10_000;
+/// so many messages no word says much. A beginning of a word is gathered from many words each time that the index is asked,
+/// and to compare is to ask it twice more: in so many messages, those that were stored last come first.
+const RANKED: usize = 10_000;
 /// Characters of a message that are shown where no word was asked for.
 const OPENING: usize = 160;
 /// Around what was found, inside the text that comes back. A text that has them itself is shown with odd marks.
@@ -110,6 +111,12 @@ impl Conditions {
         self.sql.push_str(sql);
         self.bound.push((name, Box::new(value)));
     }
+
+    /// The ids that a question under these conditions gives.
+    fn ask(&self, connection: &Connection, sql: &str) -> rusqlite::Result<Vec<i64>> {
+        let bound: Vec<(&str, &dyn ToSql)> = self.bound.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        connection.prepare(sql)?.query_map(bound.as_slice(), |row| row.get(0))?.collect()
+    }
 }
 
 /// Row ids of messages in the order in which they are shown, one more than were asked for if there are more.
@@ -151,12 +158,20 @@ fn ids(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<i64>> {
     const WORDS: &str = "message_search JOIN messages AS m ON m.id = message_search.rowid";
     const CONVERSATION: &str = "JOIN conversations AS c ON c.id = m.conversation_id";
     let conditions = &all.sql;
+    let met = format!(
+        "SELECT m.id AS id, message_search.rank AS fit FROM {WORDS} {CONVERSATION}
+         WHERE {conditions} ORDER BY message_search.rowid DESC LIMIT {RANKED}"
+    );
     let sql = match (&wanted.expression, wanted.newest) {
-        (Some(_), false) => format!(
-            "SELECT id FROM (SELECT m.id AS id, message_search.rank AS fit FROM {WORDS} {CONVERSATION}
-               WHERE {conditions} ORDER BY message_search.rowid DESC LIMIT {RANKED})
-             ORDER BY fit, id DESC LIMIT :limit"
-        ),
+        (Some(expression), false) => {
+            if has_beginning(expression) {
+                let latest = all.ask(connection, &met.replace(", message_search.rank AS fit", ""))?;
+                if latest.len() >= RANKED {
+                    return Ok(latest);
+                }
+            }
+            format!("SELECT id FROM ({met}) ORDER BY fit, id DESC LIMIT :limit")
+        }
         (words, _) => {
             let tables = if words.is_some() { WORDS } else { "messages AS m" };
             format!(
@@ -166,8 +181,7 @@ fn ids(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<i64>> {
         }
     };
     all.bound.push((":limit", Box::new(i64::from(wanted.limit) + 1)));
-    let bound: Vec<(&str, &dyn ToSql)> = all.bound.iter().map(|(name, value)| (*name, value.as_ref())).collect();
-    connection.prepare(&sql)?.query_map(bound.as_slice(), |row| row.get(0))?.collect()
+    all.ask(connection, &sql)
 }
 
 fn json<T: Serialize>(values: &[T]) -> String {
@@ -223,6 +237,8 @@ fn named(connection: &Connection, sql: &str, fits: impl Fn(&str, &str) -> bool) 
     Ok(json(&ids))
 }
 
+/// Words around what was found, that marked.
+const SNIPPET: &str = "snippet(message_search, 0, char(1), char(2), '…', 24)";
 const HIT: &str =
     "s.name, s.provider, ch.kind, c.id, c.external_id, m.id, m.external_id, m.sent_at, m.author_kind, p.name,
     m.reaction, coalesce(m.deleted_at, c.deleted_at)";
@@ -233,21 +249,23 @@ const JOINED: &str = "JOIN conversations AS c ON c.id = m.conversation_id JOIN s
 fn hits(connection: &Connection, wanted: &Wanted, ids: &[i64]) -> rusqlite::Result<Vec<Hit>> {
     let listed = json(ids);
     let mut hits: Vec<Hit> = match &wanted.expression {
+        Some(expression) if has_beginning(expression) => {
+            let mut snippets = snippets_apart(connection, expression, &listed)?;
+            let sql =
+                format!("SELECT {HIT}, '' FROM messages AS m {JOINED} WHERE m.id IN (SELECT value FROM json_each(?1))");
+            let mut hits: Vec<Hit> =
+                connection.prepare(&sql)?.query_map([&listed], hit)?.collect::<rusqlite::Result<_>>()?;
+            for hit in &mut hits {
+                hit.snippet = snippets.remove(&hit.message_id).unwrap_or_default();
+            }
+            hits
+        }
         Some(expression) => {
-            // A beginning is gathered from many words each time that the index is asked: so it is asked once, and no further
-            // than from the first of these rows to the last. For whole words it is quicker to look up each row.
-            let along = if expression.contains("\"*") { "+" } else { "" };
             let sql = format!(
-                "SELECT {HIT}, snippet(message_search, 0, '{MARK}', '{UNMARK}', '…', {SNIPPET_WORDS})
-                 FROM message_search JOIN messages AS m ON m.id = message_search.rowid {JOINED}
-                 WHERE message_search MATCH ?1 AND message_search.rowid BETWEEN ?3 AND ?4
-                   AND {along}message_search.rowid IN (SELECT value FROM json_each(?2))"
+                "SELECT {HIT}, {SNIPPET} FROM message_search JOIN messages AS m ON m.id = message_search.rowid {JOINED}
+                 WHERE message_search MATCH ?1 AND message_search.rowid IN (SELECT value FROM json_each(?2))"
             );
-            let (first, last) = (ids.iter().min().copied().unwrap_or(0), ids.iter().max().copied().unwrap_or(0));
-            connection
-                .prepare(&sql)?
-                .query_map(params![expression, listed, first, last], hit)?
-                .collect::<rusqlite::Result<_>>()?
+            connection.prepare(&sql)?.query_map(params![expression, listed], hit)?.collect::<rusqlite::Result<_>>()?
         }
         None => {
             let sql = format!(
@@ -259,6 +277,36 @@ fn hits(connection: &Connection, wanted: &Wanted, ids: &[i64]) -> rusqlite::Resu
     };
     hits.sort_by_key(|hit| ids.iter().position(|id| *id == hit.message_id));
     Ok(hits)
+}
+
+/// Whether a word of an expression is only the beginning of one.
+fn has_beginning(expression: &str) -> bool {
+    expression.contains("\"*")
+}
+
+/// Snippets by message, from an index of these messages alone: to ask the large one, a beginning would be gathered from
+/// all its words once more.
+fn snippets_apart(
+    connection: &Connection,
+    expression: &str,
+    listed: &str,
+) -> rusqlite::Result<HashMap<i64, Vec<Piece>>> {
+    let apart = Connection::open_in_memory()?;
+    apart.execute_batch(
+        "CREATE VIRTUAL TABLE message_search USING fts5(
+           body_text, tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N* Co'\")",
+    )?;
+    let mut insert = apart.prepare("INSERT INTO message_search (rowid, body_text) VALUES (?1, ?2)")?;
+    let sql = "SELECT id, body_text FROM search_texts WHERE id IN (SELECT value FROM json_each(?1))";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([listed])?;
+    while let Some(row) = rows.next()? {
+        insert.execute(params![row.get::<_, i64>(0)?, row.get::<_, String>(1)?])?;
+    }
+    apart
+        .prepare(&format!("SELECT rowid, {SNIPPET} FROM message_search WHERE message_search MATCH ?1"))?
+        .query_map([expression], |row| Ok((row.get(0)?, pieces(&row.get::<_, String>(1)?))))?
+        .collect()
 }
 
 fn hit(row: &SqlRow<'_>) -> rusqlite::Result<Hit> {

@@ -290,6 +290,33 @@ async fn rows_and_cursor_stand_or_fall_together() {
     assert_eq!(bench.store.cursor(bench.source_id, StreamKey::plain("messages")).await.unwrap().as_deref(), Some("{}"));
 }
 
+/// Pages are sent without waiting for one another: the cursor of a later one would claim the rows of one that failed.
+#[tokio::test]
+async fn nothing_is_stored_behind_what_could_not_be() {
+    let bench = Bench::new().await;
+    let page = |chain: &Chain, id: &str, cursor: &str| {
+        let mut batch = Batch { chain: chain.clone(), ..bench.batch(vec![said(message(id, "o", "a"))]) };
+        batch.cursors.push((StreamKey::plain("messages"), cursor.to_owned()));
+        batch
+    };
+    let (chain, other) = (Chain::default(), Chain::default());
+    let mut posted = Vec::new();
+    for (chain, id, cursor) in
+        [(&chain, "1", "{\"after\":1}"), (&chain, "2", "not json"), (&chain, "3", "{\"after\":3}"), (&other, "4", "{}")]
+    {
+        posted.push(bench.store.post(page(chain, id, cursor)).await.unwrap());
+    }
+    let mut stored = Vec::new();
+    for posted in posted {
+        stored.push(posted.done().await.is_ok());
+    }
+    assert_eq!(stored, [true, false, false, true]);
+    assert_eq!(bench.text("SELECT group_concat(external_id) FROM messages"), "1,4");
+    // However much later it is sent.
+    bench.store.commit(page(&chain, "5", "{\"after\":5}")).await.unwrap_err();
+    assert_eq!(bench.text("SELECT group_concat(external_id) FROM messages"), "1,4");
+}
+
 /// A sweep along ids that met these, of a list whose rows are messages 1 to 3.
 async fn sweep(bench: &Bench, met: &[&str]) -> Counts {
     let mut counts = Counts::default();
