@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts the instructions that pieces of chatloom's work take, and compares them with what they took before.
 
-    python3 benches/count/run.py            # fails where a piece takes over 5 % more than expected.json says
+    python3 benches/count/run.py            # fails where a piece takes over 10 % more than expected.json says
     python3 benches/count/run.py --write    # writes expected.json anew, for a change that is meant
 
 Instructions are counted by callgrind (`sh tests/setup.sh counts` installs it): unlike seconds, they are nearly the same on
@@ -19,7 +19,7 @@ ROOT = HERE.parent.parent
 PROGRAM = ROOT / "target" / "release" / "examples" / "count_work"
 EXPECTED = HERE / "expected.json"
 # More than this is a failure; less than this is worth a new number.
-MORE, LESS = 1.05, 0.90
+MORE, LESS = 1.10, 0.90
 
 # Each piece with the piece that makes what it needs: the difference is counted.
 BD = "brilliant_directories"

@@ -184,8 +184,9 @@ async fn a_backup_that_cannot_be_made_leaves_nothing() {
         assert!(failed.stderr.contains("no backup was made in taken"), "{}", failed.stderr);
         // A damaged store is no backup.
         let mut bytes = std::fs::read(home.db()).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle..middle + 4096].fill(0);
+        let page = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+        let middle = bytes.len() / page / 2 * page;
+        bytes[middle..middle + page].fill(0);
         std::fs::write(home.db(), bytes).unwrap();
         let failed = run(&home, &["backup"], "");
         assert_eq!(failed.code, Some(1), "{}{}", failed.stdout, failed.stderr);
