@@ -69,7 +69,7 @@ fn message(provider: &str, number: usize, dice: &mut Rng) -> RawRecord {
         "zaia" => {
             let at = format!("2026-03-01T10:{minute:02}:00.000Z");
             let id = format!("{number:08x}-0000-4000-8000-000000000000");
-            let role = if number % 2 == 0 { "user" } else { "assistant" };
+            let role = if number.is_multiple_of(2) { "user" } else { "assistant" };
             let chat = format!("{conversation:08x}-0000-4000-8000-00000000000c");
             let json = json!({"chatId": chat, "chatThreadId": null, "content": said, "createdAt": at, "externalId": null,
                 "id": id, "rawContent": null, "role": role, "senderId": format!("sender{}", number % 7), "updatedAt": at});

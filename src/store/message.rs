@@ -204,7 +204,8 @@ impl Tx<'_> {
             // What it said before is no revision but what was to be forgotten.
             self.conn.prepare_cached("DELETE FROM message_revisions WHERE message_id = ?1")?.execute([before.id])?;
         }
-        if before.body_html != row.body_html {
+        // Where the message is blank now, so is its record.
+        if !blank && before.body_html != row.body_html {
             raw::make_whole(self.conn, before.id)?;
         }
         self.says = Some(before.id).filter(|_| !blank);
