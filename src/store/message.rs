@@ -71,6 +71,13 @@ impl Tx<'_> {
             }
             Some(before) if self.again => self.message_again(conversation, row, hash, before.id, before.rev),
             Some(before) if before.content_hash == hash && !before.deleted => {
+                let damaged = before.body_text != row.body_text || before.body_html != row.body_html;
+                if damaged && !blank {
+                    // The provider says what was stored, and the row does not: no edit, but damage that is mended.
+                    self.message_again(conversation, row, hash, before.id, before.rev)?;
+                    self.says = Some(before.id);
+                    return Ok(());
+                }
                 self.says = Some(before.id).filter(|_| !blank);
                 self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
                 Ok(())

@@ -172,6 +172,25 @@ async fn a_message_that_was_lost_comes_back_and_one_that_the_provider_dropped_do
     );
 }
 
+/// Longer HTML stands in its message alone: where that is damaged, no record can tell what it said, but the provider can.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_html_is_brought_again_by_a_full_pass() {
+    let scene = Scene::synced().await;
+    let htmls = "SELECT external_id || ' ' || body_html FROM messages WHERE length(body_html) > 60 ORDER BY 1";
+    let (sound, revisions) = (scene.home.rows(htmls), scene.home.number("SELECT count(*) FROM message_revisions"));
+    assert!(sound.len() > 10);
+    by_hand(&scene.home, "UPDATE messages SET body_html = replace(body_html, 'e', 'x') WHERE length(body_html) > 60");
+    assert_ne!(scene.home.rows(htmls), sound);
+    let again = scene.home.run(&["retry", "--all"]).await;
+    assert!(again.stderr.contains("until `sync --full` brings it again"), "{}", again.stderr);
+    assert_eq!(scene.home.run(&["sync", "--full"]).await.code, 0);
+    assert_eq!(scene.home.rows(htmls), sound);
+    assert_eq!(scene.home.number("SELECT count(*) FROM message_revisions"), revisions, "damage is no edit");
+    let verified = scene.home.run(&["verify", "--offline"]).await;
+    assert_eq!(verified.code, 0, "{}", verified.stdout);
+    assert_eq!(scene.home.run(&["retry", "--all"]).await.code, 0, "every record can be read again");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_tried_again_and_settled() {
     let scene = Scene::synced().await;
