@@ -115,7 +115,10 @@ impl Texts {
         if before.is_empty() {
             return Ok(());
         }
-        let filled_to = filled_to(conn)?;
+        // One that has to be built anew is not asked how far it goes; forms follow all the same, or an erased text would
+        // stay in them.
+        let sound = is_sound(conn)?;
+        let filled_to = if sound { filled_to(conn)? } else { i64::MAX };
         let mut changes = Vec::new();
         for (id, old) in before {
             if id <= filled_to {
@@ -125,7 +128,7 @@ impl Texts {
                 form_of_change(conn, id, None)?;
             }
         }
-        if !is_sound(conn)? {
+        if !sound {
             // Built anew, it has what stands there then.
             return Ok(());
         }
