@@ -115,9 +115,9 @@ impl Record {
     /// The raw form as it is stored. `says`: the message that it made says what the record does.
     pub(super) fn body(&self, says: bool) -> Cow<'_, Packed> {
         match &self.packed {
-            _ if !says => Cow::Owned(pack::whole(self.raw.json.get())),
-            Some(packed) => Cow::Borrowed(packed),
-            None => Cow::Owned(self.pack()),
+            Some(packed) if packed.fits(says) => Cow::Borrowed(packed),
+            None if says => Cow::Owned(self.pack()),
+            _ => Cow::Owned(pack::whole(self.raw.json.get())),
         }
     }
 

@@ -23,14 +23,17 @@ use super::{Store, StoreError};
 use crate::normalise::{FORM_RULES, index_form};
 use crate::telemetry::events;
 
+/// How the index takes texts apart, for those that are made beside it. Marks belong to words, as migration 3 says.
+pub(super) const TOKENIZE: &str = "tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N* Co'\"";
+
 /// Messages whose forms are looked at together while the index is built.
 const CHUNK: i64 = 1000;
 
 /// Pages that a slice of merging writes, about.
 const MERGED_PAGES: i64 = -200;
 
-/// New messages that may wait for the index, and for how long they may: who searches while a history is brought misses
-/// no more than that.
+/// New messages that may wait for the index, and for how long they may while pages come: who searches while a history is
+/// brought misses no more than that, and what came before a long pause.
 const WAITING: usize = 10_000;
 const WAIT: Duration = Duration::from_millis(500);
 
@@ -174,7 +177,7 @@ fn fill_beyond(conn: &Connection, filled_to: i64) -> rusqlite::Result<()> {
 }
 
 /// Puts what waits into the index, inside a transaction of the caller's.
-pub(super) fn fill(conn: &Connection) -> rusqlite::Result<()> {
+fn fill(conn: &Connection) -> rusqlite::Result<()> {
     if !is_sound(conn)? || is_exact(conn)? {
         return Ok(());
     }
@@ -183,6 +186,17 @@ pub(super) fn fill(conn: &Connection) -> rusqlite::Result<()> {
         fill_beyond(conn, filled_to)?;
         flush(conn)
     })
+}
+
+/// The same in a transaction of its own. It is no harm if that fails: what waits stays plain from the tables, and is put in
+/// by whoever comes next.
+pub(super) fn fill_apart(conn: &mut Connection) {
+    let filled = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .and_then(|filling| fill(&filling).and_then(|()| filling.commit()));
+    if let Err(error) = filled {
+        tracing::warn!(event = "search_index_waits", %error, "new messages are not in the search index yet");
+    }
 }
 
 fn keep_form(conn: &Connection, id: i64, form: &str) -> rusqlite::Result<()> {
@@ -293,9 +307,7 @@ fn bring_up(conn: &mut Connection) -> rusqlite::Result<u64> {
         return Ok(0);
     }
     if is_sound(conn)? {
-        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        fill(&transaction)?;
-        transaction.commit()?;
+        fill_apart(conn);
         if is_sound(conn)? {
             return Ok(0);
         }

@@ -69,6 +69,15 @@ impl Packed {
 
     /// The same where it speaks of somebody who was forgotten: the hash is a keyed one then.
     pub(super) const FORGOTTEN: Self = Self { codec: "zstd", body: Vec::new() };
+
+    fn is_cut(&self) -> bool {
+        is_cut(self.codec, &self.body)
+    }
+
+    /// Whether it can be stored beside a message that `says` what its record does, or does not.
+    pub(super) fn fits(&self, says: bool) -> bool {
+        says || !self.is_cut()
+    }
 }
 
 /// Whether a stored body can only be read together with its message.
@@ -228,7 +237,7 @@ mod tests {
         for style in STYLES {
             let json = format!("{{\"id\":\"7\",\"content\":{},\"after\":[1,2]}}", style.write(html).unwrap());
             let packed = without_html(&json, html);
-            assert!(is_cut(packed.codec, &packed.body) && packed.body.len() < 60, "{style:?}: {}", packed.body.len());
+            assert!(packed.is_cut() && packed.body.len() < 60, "{style:?}: {}", packed.body.len());
             assert_eq!(read(&packed, html).unwrap(), json);
             let value: serde_json::Value = serde_json::from_str(&json).unwrap();
             assert_eq!(value["content"], html, "{style:?}");
@@ -236,7 +245,7 @@ mod tests {
         // Capital digits are nobody's usual way, so it stays whole.
         let json = format!("{{\"content\":\"\\u00E9{}\"}}", "x".repeat(100));
         let packed = without_html(&json, &format!("é{}", "x".repeat(100)));
-        assert!(!is_cut(packed.codec, &packed.body));
+        assert!(!packed.is_cut());
     }
 
     proptest! {

@@ -132,6 +132,13 @@ impl Tx<'_> {
     /// Notes which row a stored raw record makes: a row that was made anew has another id.
     pub(super) fn point_raw(&self, state: &RawState, row_id: Option<i64>) -> rusqlite::Result<()> {
         if let (Some(id), Some(row_id)) = (state.id, row_id) {
+            let before: Option<i64> = self
+                .conn
+                .prepare_cached("SELECT row_id FROM raw_records WHERE id = ?1 AND row_id <> ?2")?
+                .query_row([id, row_id], |row| row.get(0))
+                .optional()?;
+            // The row that it was cut beside is not its own any more.
+            before.map_or(Ok(()), |before| make_whole(self.conn, before))?;
             self.conn
                 .prepare_cached("UPDATE raw_records SET row_id = ?2 WHERE id = ?1 AND row_id IS NOT ?2")?
                 .execute([id, row_id])?;
@@ -149,18 +156,25 @@ pub(super) fn unpack(conn: &Connection, codec: &str, body: Vec<u8>, row: Option<
     })
 }
 
+/// A stored raw record, if it is what its hash vouches for. `None` also where there is no body.
+pub(super) fn read(conn: &Connection, id: i64) -> rusqlite::Result<Option<Box<RawValue>>> {
+    conn.prepare_cached("SELECT codec, body, row_id, hash FROM raw_records WHERE id = ?1 AND body <> x''")?
+        .query_row([id], |row| {
+            let json = unpack(conn, &row.get::<_, String>(0)?, row.get(1)?, row.get(2)?);
+            let hash: Option<i64> = row.get(3)?;
+            Ok(json.filter(|json| hash.is_none_or(|hash| hash == Hasher::of_bytes(json.get().as_bytes()))))
+        })
+        .optional()
+        .map(Option::flatten)
+}
+
 /// The JSON text of a stored raw record, for whoever reads them outside of SQL. `None` where there is none, or where it
-/// cannot be read back.
+/// is not what was stored.
 ///
 /// # Errors
 /// SQLite failed.
 pub fn raw_record(connection: &Connection, id: i64) -> rusqlite::Result<Option<String>> {
-    let stored: Option<(String, Vec<u8>, Option<i64>)> = connection
-        .prepare_cached("SELECT codec, body, row_id FROM raw_records WHERE id = ?1 AND body <> x''")?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let json = stored.and_then(|(codec, body, row)| unpack(connection, &codec, body, row));
-    Ok(json.map(|json| json.get().to_owned()))
+    Ok(read(connection, id)?.map(|json| json.get().to_owned()))
 }
 
 /// Before the HTML of a message changes: the records that it was cut out of get it back.

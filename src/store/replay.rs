@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::batch::{Batch, Counts, Record, UsageNow};
 use super::failpoint::failpoint;
 use super::{StoreError, commit, journal, raw};
-use crate::model::{Hasher, RawRecord, Reject, Row};
+use crate::model::{RawRecord, Reject, Row};
 
 /// Records applied together: what is held in memory at once.
 const CHUNK: usize = 500;
@@ -240,22 +240,14 @@ fn records(
 }
 
 fn record(connection: &Connection, id: i64) -> rusqlite::Result<Option<Kept>> {
+    let Some(json) = raw::read(connection, id)? else { return Ok(None) };
     connection
-        .prepare_cached(
-            "SELECT stream, external_id, parent, seq, codec, body, id_number, row_id, hash FROM raw_records WHERE id = ?1",
-        )?
+        .prepare_cached("SELECT stream, external_id, parent, seq, id_number FROM raw_records WHERE id = ?1")?
         .query_row([id], |row| {
-            let codec: String = row.get(4)?;
-            let Some(json) = raw::unpack(connection, &codec, row.get(5)?, row.get(7)?) else { return Ok(None) };
-            let hash: Option<i64> = row.get(8)?;
-            if hash.is_some_and(|hash| hash != Hasher::of_bytes(json.get().as_bytes())) {
-                return Ok(None);
-            }
-            let raw = RawRecord { id: row.get(1)?, key: row.get(6)?, parent: row.get(2)?, seq: row.get(3)?, json };
-            Ok(Some(Kept { id, stream: row.get(0)?, raw }))
+            let raw = RawRecord { id: row.get(1)?, key: row.get(4)?, parent: row.get(2)?, seq: row.get(3)?, json };
+            Ok(Kept { id, stream: row.get(0)?, raw })
         })
         .optional()
-        .map(Option::flatten)
 }
 
 fn has_letter(connection: &Connection, source_id: i64, kept: &Kept) -> rusqlite::Result<bool> {

@@ -232,13 +232,7 @@ pub(super) fn finish(conn: &mut Connection, end: &Finish) -> rusqlite::Result<()
     }
     transaction.commit()?;
     failpoint!("run.finished");
-    // By itself, and no harm if it fails: what waits is plain from the tables, and put in by the next opening.
-    let filled = conn
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .and_then(|filling| fulltext::fill(&filling).and_then(|()| filling.commit()));
-    if let Err(error) = filled {
-        tracing::warn!(event = "search_index_waits", %error, "new messages are not in the search index yet");
-    }
+    fulltext::fill_apart(conn);
     Ok(())
 }
 

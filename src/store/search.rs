@@ -158,18 +158,21 @@ fn ids(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<i64>> {
     const WORDS: &str = "message_search JOIN messages AS m ON m.id = message_search.rowid";
     const CONVERSATION: &str = "JOIN conversations AS c ON c.id = m.conversation_id";
     let conditions = &all.sql;
-    let met = format!(
-        "SELECT m.id AS id, message_search.rank AS fit FROM {WORDS} {CONVERSATION}
-         WHERE {conditions} ORDER BY message_search.rowid DESC LIMIT {RANKED}"
-    );
+    let latest = |columns: &str| {
+        format!(
+            "SELECT {columns} FROM {WORDS} {CONVERSATION} WHERE {conditions}
+             ORDER BY message_search.rowid DESC LIMIT {RANKED}"
+        )
+    };
     let sql = match (&wanted.expression, wanted.newest) {
         (Some(expression), false) => {
             if has_beginning(expression) {
-                let latest = all.ask(connection, &met.replace(", message_search.rank AS fit", ""))?;
+                let latest = all.ask(connection, &latest("m.id"))?;
                 if latest.len() >= RANKED {
                     return Ok(latest);
                 }
             }
+            let met = latest("m.id AS id, message_search.rank AS fit");
             format!("SELECT id FROM ({met}) ORDER BY fit, id DESC LIMIT :limit")
         }
         (words, _) => {
@@ -237,7 +240,7 @@ fn named(connection: &Connection, sql: &str, fits: impl Fn(&str, &str) -> bool) 
     Ok(json(&ids))
 }
 
-/// Words around what was found, that marked.
+/// The two dozen words around what was found, that between [`MARK`] and [`UNMARK`].
 const SNIPPET: &str = "snippet(message_search, 0, char(1), char(2), '…', 24)";
 const HIT: &str =
     "s.name, s.provider, ch.kind, c.id, c.external_id, m.id, m.external_id, m.sent_at, m.author_kind, p.name,
@@ -292,10 +295,8 @@ fn snippets_apart(
     listed: &str,
 ) -> rusqlite::Result<HashMap<i64, Vec<Piece>>> {
     let apart = Connection::open_in_memory()?;
-    apart.execute_batch(
-        "CREATE VIRTUAL TABLE message_search USING fts5(
-           body_text, tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N* Co'\")",
-    )?;
+    let tokenize = fulltext::TOKENIZE;
+    apart.execute_batch(&format!("CREATE VIRTUAL TABLE message_search USING fts5(body_text, {tokenize})"))?;
     let mut insert = apart.prepare("INSERT INTO message_search (rowid, body_text) VALUES (?1, ?2)")?;
     let sql = "SELECT id, body_text FROM search_texts WHERE id IN (SELECT value FROM json_each(?1))";
     let mut statement = connection.prepare(sql)?;

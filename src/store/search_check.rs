@@ -40,13 +40,13 @@ fn compare(connection: &Connection) -> rusqlite::Result<Option<String>> {
         return Ok(Some(format!("{missing} messages are not in it, and {left_over} that it has are none")));
     }
     // The file is opened for reading alone; this allows temporary tables.
-    connection.execute_batch(
+    connection.execute_batch(&format!(
         "PRAGMA query_only = OFF;
-         CREATE VIRTUAL TABLE temp.checked USING fts5(body_text, content = '',
-           tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N* Co'\");
+         CREATE VIRTUAL TABLE temp.checked USING fts5(body_text, content = '', {});
          CREATE VIRTUAL TABLE temp.checked_words USING fts5vocab(temp, checked, row);
          CREATE VIRTUAL TABLE temp.stored_words USING fts5vocab(main, message_search, row);",
-    )?;
+        fulltext::TOKENIZE
+    ))?;
     let found = compare_words(connection);
     connection.execute_batch(
         "DROP TABLE temp.stored_words; DROP TABLE temp.checked_words; DROP TABLE temp.checked; PRAGMA query_only = ON;",

@@ -211,6 +211,17 @@ pub(crate) fn sitegpt_source(name: &str, sim: &SitegptSim, api: &str) -> String 
     source(name, "sitegpt", &sim.base_url(), key, &format!("api = \"{api}\"\n"))
 }
 
+/// All three providers: `bd`, `zaia`, and one account in both generations, `v0` and `v2`.
+pub(crate) fn every_source(bd: &BdSim, zaia: &ZaiaSim, sitegpt: &SitegptSim) -> String {
+    format!(
+        "{}{}{}{}",
+        bd_source("bd", bd),
+        zaia_source("zaia", zaia),
+        sitegpt_source("v0", sitegpt, "v0"),
+        sitegpt_source("v2", sitegpt, "v2")
+    )
+}
+
 /// A source table.
 pub(crate) fn source(name: &str, provider: &str, base_url: &str, key: &str, more: &str) -> String {
     format!(

@@ -3,8 +3,8 @@
 use chatloom::sim::{BdSim, SitegptSim, Truth, ZaiaSim, demo};
 
 use crate::harness::{
-    Copy, Home, assert_same, bd_source, copy_of, demo_worlds, heads_of, now_ms, sitegpt_source, wanted, wanted_heads,
-    zaia_source,
+    Copy, Home, assert_same, bd_source, copy_of, demo_worlds, every_source, heads_of, now_ms, sitegpt_source, wanted,
+    wanted_heads, zaia_source,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,13 +80,7 @@ async fn thousands_of_messages_are_held_exactly_through_changes_at_the_providers
     workspace.quirks.removed_is_404 = true;
     let zaia = ZaiaSim::start(workspace).await.unwrap();
     let sitegpt = SitegptSim::start(demo::large_sitegpt(3, MESSAGES / 2, now)).await.unwrap();
-    let home = Home::new(&format!(
-        "{}{}{}{}",
-        bd_source("bd", &bd),
-        zaia_source("zaia", &zaia),
-        sitegpt_source("v0", &sitegpt, "v0"),
-        sitegpt_source("v2", &sitegpt, "v2")
-    ));
+    let home = Home::new(&every_source(&bd, &zaia, &sitegpt));
     let truths = || (bd.world().data.truth(), zaia.world().data.truth(), sitegpt.world().data.truth());
 
     home.sync().await;

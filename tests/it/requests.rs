@@ -5,7 +5,7 @@
 
 use chatloom::sim::{BdSim, SitegptSim, ZaiaSim, demo};
 
-use crate::harness::{Home, bd_source, now_ms, sitegpt_source, zaia_source};
+use crate::harness::{Home, every_source, now_ms};
 
 const MESSAGES: usize = 6_000;
 /// Rows of a page: the most that each provider gives (spec: pagination).
@@ -26,13 +26,7 @@ async fn a_pass_asks_no_more_than_it_must() {
     let bd = BdSim::start(demo::large_bd(1, MESSAGES, now)).await.unwrap();
     let zaia = ZaiaSim::start(demo::large_zaia(2, MESSAGES, now)).await.unwrap();
     let sitegpt = SitegptSim::start(demo::large_sitegpt(3, MESSAGES / 2, now)).await.unwrap();
-    let home = Home::new(&format!(
-        "{}{}{}{}",
-        bd_source("bd", &bd),
-        zaia_source("zaia", &zaia),
-        sitegpt_source("v0", &sitegpt, "v0"),
-        sitegpt_source("v2", &sitegpt, "v2")
-    ));
+    let home = Home::new(&every_source(&bd, &zaia, &sitegpt));
     let threads = bd.world().data.threads.len();
     let chats = zaia.world().data.chats.len();
     let bots = sitegpt.world().data.chatbots.len();
