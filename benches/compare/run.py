@@ -2,7 +2,6 @@
 """Compares chatloom with others on the same pages, and prints one table. See README.md beside it."""
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -10,50 +9,17 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent / "common"))
+from process import PROGRAM, RELEASE, ROOT, Server, ask, say, to_its_end  # noqa: E402
+
 WORK = ROOT / "target" / "compare"
-RELEASE = ROOT / "target" / "release"
-PROGRAM = Path(os.environ.get("COMPARE_CHATLOOM", RELEASE / "chatloom"))
 DLT = "1.31.0"
 FAUCET = "1.0.1"
 # All that is left out are sources and sinks that nobody here asks for: the whole program takes hours to build.
 FAUCET_FEATURES = "source-rest,sink-sqlite,observability"
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def ask(base, path):
-    with urllib.request.urlopen(base + path) as answer:
-        return json.load(answer)
-
-
-class Server:
-    """The prerendered site, as a process of its own."""
-
-    def __init__(self, messages, size, drift=False):
-        command = [RELEASE / "examples" / "compare_server", str(messages), str(size)] + (["drift"] if drift else [])
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.base = self.process.stdout.readline().strip()
-        if not self.base:
-            sys.exit("the server did not start")
-
-    def cpu(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
 
 
 def chatloom(base, folder):
@@ -133,43 +99,26 @@ READERS = {
 }
 
 
-def peak(pid):
-    """The most memory that a process had so far, in MiB."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0)
-
-
 def measure(name, server, folder):
     """One run on fresh files."""
     make, file, ids = READERS[name]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     command = make(server.base, folder)
-    ask(server.base, "/_report")
+    server.requests()
     served = server.cpu()
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TZ": "UTC"}
-    with open(folder / "log", "w") as log:
-        begun = time.monotonic()
-        child = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
-        memory, ended = 0, 0
-        while not ended:
-            # Not `ru_maxrss`: that begins with the size of this script, which the child was a copy of.
-            memory = max(memory, peak(child.pid))
-            time.sleep(0.01)
-            ended, status, usage = os.wait4(child.pid, os.WNOHANG)
-        wall = time.monotonic() - begun
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        say(f"{name} ended with {child.returncode}, see {folder / 'log'}")
+    wall, cpu, memory, code = to_its_end(command, folder)
+    if code != 0:
+        say(f"{name} ended with {code}, see {folder / 'log'}")
         return None
     with sqlite3.connect(folder / file) as db:
         stored = {int(row[0]) for row in db.execute(ids)}
     db.close()
     return {
         "wall": wall,
-        "cpu": usage.ru_utime + usage.ru_stime,
+        "cpu": cpu,
         "memory": memory,
-        "requests": ask(server.base, "/_report"),
+        "requests": server.requests(),
         "server": server.cpu() - served,
         "rows": len(stored),
         "stored": stored,

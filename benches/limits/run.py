@@ -13,37 +13,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "common"))
+from process import PROGRAM, ROOT, Server, cpu, held, say, to_its_end  # noqa: E402
+
 WORK = ROOT / "target" / "limits"
-RELEASE = ROOT / "target" / "release"
-PROGRAM = Path(os.environ.get("COMPARE_CHATLOOM", RELEASE / "chatloom"))
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-class Server:
-    """The prerendered site of benches/compare, as a process of its own."""
-
-    def __init__(self, messages, size=500):
-        command = [RELEASE / "examples" / "compare_server", str(messages), str(size)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.base = self.process.stdout.readline().strip()
-        if not self.base:
-            sys.exit("the server did not start")
-
-    def requests(self):
-        with urllib.request.urlopen(self.base + "/_report") as answer:
-            return json.load(answer)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
 
 
 def source(base, number=0):
@@ -65,39 +38,21 @@ def fresh(name, text):
     return folder
 
 
+def command(folder, *arguments):
+    return [PROGRAM, "--config", folder / "chatloom.toml", *arguments]
+
+
 def start(folder, *arguments, **more):
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TZ": "UTC"} | more.pop("env", {})
-    command = [PROGRAM, "--config", folder / "chatloom.toml", *arguments]
-    return subprocess.Popen(command, cwd=folder, env=environment, **more)
-
-
-def held(pid, what="VmHWM"):
-    """Memory of a process in MiB: the most so far, or now (`VmRSS`)."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(what)), 0)
-
-
-def used(pid):
-    """CPU seconds of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return subprocess.Popen(command(folder, *arguments), cwd=folder, env=environment, **more)
 
 
 def run(folder, *arguments):
     """One command to its end: seconds, CPU seconds, most memory."""
-    with open(folder / "log", "w") as log:
-        begun = time.monotonic()
-        child = start(folder, *arguments, stdout=log, stderr=log)
-        most, ended = 0, 0
-        while not ended:
-            most = max(most, held(child.pid))
-            time.sleep(0.01)
-            ended, status, usage = os.wait4(child.pid, os.WNOHANG)
-        seconds = time.monotonic() - begun
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        sys.exit(f"{arguments} ended with {child.returncode}, see {folder / 'log'}")
-    return seconds, usage.ru_utime + usage.ru_stime, most
+    *taken, code = to_its_end(command(folder, *arguments), folder)
+    if code != 0:
+        sys.exit(f"{arguments} ended with {code}, see {folder / 'log'}")
+    return taken
 
 
 def ask(folder, sql):
@@ -189,11 +144,11 @@ def idle(count, seconds):
                     break
             time.sleep(5)
             server.requests()
-            before, begun = used(child.pid), time.monotonic()
+            before, begun = cpu(child.pid), time.monotonic()
             time.sleep(seconds)
-            cpu = (used(child.pid) - before) / (time.monotonic() - begun)
+            share = (cpu(child.pid) - before) / (time.monotonic() - begun)
             text = (
-                f"- `run` with {count} sources, after their first passes: {cpu * 100:.2f} % of a core in {seconds} s, in which"
+                f"- `run` with {count} sources, after their first passes: {share * 100:.2f} % of a core in {seconds} s, in which"
                 f" {server.requests()} requests were due; {held(child.pid, 'VmRSS'):.0f} MiB, {held(child.pid):.0f} at most."
             )
             child.terminate()
@@ -257,7 +212,7 @@ def growth(size):
             while child.poll() is None:
                 try:
                     stored = ask(folder, "SELECT coalesce(max(id), 0) FROM messages")[0]
-                    marks.append((stored, used(child.pid)))
+                    marks.append((stored, cpu(child.pid)))
                 except (sqlite3.OperationalError, OSError, IndexError):
                     pass
                 time.sleep(0.2)
@@ -286,8 +241,8 @@ def main():
     parser.add_argument("--built", action="store_true", help="take what was built before")
     arguments = parser.parse_args()
     if not arguments.built:
-        command = ["cargo", "build", "--locked", "--release", "--bin", "chatloom", "--example", "compare_server"]
-        subprocess.run(command, cwd=ROOT, check=True)
+        build = ["cargo", "build", "--locked", "--release", "--bin", "chatloom", "--example", "compare_server"]
+        subprocess.run(build, cwd=ROOT, check=True)
     lines = []
     if "memory" in arguments.parts:
         lines += memory(arguments.messages)
