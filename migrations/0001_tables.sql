@@ -1,7 +1,8 @@
 -- Tables of schema version 1. A released file never changes: a later version adds a file.
 --
 -- STRICT throughout. Every `*_ms` column is milliseconds since 1970 UTC and has a generated text column
--- beside it, without the suffix. Readable by SQLite 3.37 and later.
+-- beside it, without the suffix. Readable by SQLite 3.37 and later. Values of columns that are written often are compared
+-- one by one: for more than two in an IN, SQLite would make a table of them for every row that it checks.
 
 -- The one counter behind every `rev`.
 CREATE TABLE change_counter (
@@ -35,7 +36,9 @@ CREATE TABLE channels (
   id INTEGER PRIMARY KEY,
   source_id INTEGER NOT NULL REFERENCES sources (id),
   external_id TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('widget', 'whatsapp', 'instagram', 'api', 'live_chat', 'other')),
+  kind TEXT NOT NULL CHECK (
+    kind = 'widget' OR kind = 'whatsapp' OR kind = 'instagram'
+    OR kind = 'api' OR kind = 'live_chat' OR kind = 'other'),
   name TEXT,
   -- 0: only referred to; 1: a record described it; 2: asked for in vain.
   resolved INTEGER NOT NULL DEFAULT 0,
@@ -52,7 +55,7 @@ CREATE TABLE participants (
   id INTEGER PRIMARY KEY,
   source_id INTEGER NOT NULL REFERENCES sources (id),
   external_id TEXT NOT NULL,
-  kind TEXT NOT NULL CHECK (kind IN ('contact', 'agent', 'bot', 'system', 'unknown')),
+  kind TEXT NOT NULL CHECK (kind = 'contact' OR kind = 'agent' OR kind = 'bot' OR kind = 'system' OR kind = 'unknown'),
   -- 1: a record says the kind; 0: it follows from a role in some conversation.
   kind_given INTEGER NOT NULL DEFAULT 0,
   name TEXT,
@@ -76,7 +79,7 @@ CREATE TABLE conversations (
   external_id TEXT NOT NULL,
   channel_id INTEGER REFERENCES channels (id),
   contact_id INTEGER REFERENCES participants (id),
-  status TEXT NOT NULL DEFAULT 'unknown' CHECK (status IN ('open', 'closed', 'unknown')),
+  status TEXT NOT NULL DEFAULT 'unknown' CHECK (status = 'open' OR status = 'closed' OR status = 'unknown'),
   title TEXT,
   page_url TEXT,
   started_at_ms INTEGER,
@@ -92,7 +95,7 @@ CREATE TABLE conversations (
   deleted_at_ms INTEGER,
   deleted_at TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', deleted_at_ms / 1000.0, 'unixepoch')) VIRTUAL,
   -- Whose word it is: 'provider' (its flag), 'gone' (404 on the item), 'missing' (absent from complete sweeps).
-  deleted_reason TEXT CHECK (deleted_reason IN ('provider', 'gone', 'missing')),
+  deleted_reason TEXT CHECK (deleted_reason = 'provider' OR deleted_reason = 'gone' OR deleted_reason = 'missing'),
   -- The provider's own count of messages, and its own word on when the last one was sent.
   reported_messages INTEGER,
   reported_last_at_ms INTEGER,
@@ -128,7 +131,9 @@ CREATE TABLE messages (
   conversation_id INTEGER NOT NULL REFERENCES conversations (id),
   external_id TEXT NOT NULL,
   author_id INTEGER REFERENCES participants (id),
-  author_kind TEXT NOT NULL CHECK (author_kind IN ('contact', 'agent', 'bot', 'system', 'unknown')),
+  author_kind TEXT NOT NULL CHECK (
+    author_kind = 'contact' OR author_kind = 'agent' OR author_kind = 'bot'
+    OR author_kind = 'system' OR author_kind = 'unknown'),
   -- Where author_kind comes from: 0 the record, 1 the author's role in the conversation,
   -- 2 that role or else the participant's kind.
   author_rule INTEGER NOT NULL DEFAULT 0,
@@ -141,7 +146,7 @@ CREATE TABLE messages (
   body_text TEXT NOT NULL,
   body_html TEXT,
   read INTEGER CHECK (read IN (0, 1)),
-  reaction INTEGER NOT NULL DEFAULT 0 CHECK (reaction IN (-1, 0, 1)),
+  reaction INTEGER NOT NULL DEFAULT 0 CHECK (reaction BETWEEN -1 AND 1),
   model TEXT,
   thread_external_id TEXT,
   edited_at_ms INTEGER,
@@ -149,7 +154,7 @@ CREATE TABLE messages (
   deleted_at_ms INTEGER,
   deleted_at TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', deleted_at_ms / 1000.0, 'unixepoch')) VIRTUAL,
   -- Whose word it is: 'provider' (its flag), 'gone' (404 on the item), 'missing' (absent from complete sweeps).
-  deleted_reason TEXT CHECK (deleted_reason IN ('provider', 'gone', 'missing')),
+  deleted_reason TEXT CHECK (deleted_reason = 'provider' OR deleted_reason = 'gone' OR deleted_reason = 'missing'),
   version INTEGER,
   -- In how many complete readings of its conversation it was missing, one after the other.
   missed INTEGER NOT NULL DEFAULT 0,

@@ -47,7 +47,7 @@ fn main() {
                 std::hint::black_box(hash(&page));
             }
         }
-        "packing" => records(provider).into_iter().flatten().for_each(|record| drop(record.packed())),
+        "packing" => records(provider).into_iter().flatten().for_each(|record| drop(record.made_ready())),
         "committing" => drop(filled(provider)),
         "meeting_again" => {
             let shop = filled(provider);

@@ -24,7 +24,7 @@ fn packing(bencher: Bencher<'_, '_>, provider: &str) {
     bencher
         .counter(ItemsCount::new(PAGE))
         .with_inputs(|| normalise(adapter.as_ref(), &page))
-        .bench_local_values(|records| records.into_iter().map(Record::packed).collect::<Vec<_>>());
+        .bench_local_values(|records| records.into_iter().map(Record::made_ready).collect::<Vec<_>>());
 }
 
 /// New messages, each page in a transaction of its own.

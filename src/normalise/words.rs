@@ -66,7 +66,7 @@ fn narrow(c: char) -> char {
 #[must_use]
 pub fn search_form(text: &str) -> Cow<'_, str> {
     // Below U+0580 only one sign is another in its form: the hyphen that is not seen. These bytes begin what lies beyond.
-    let plain = !text.bytes().any(|byte| byte >= 0xD6) && !text.contains('\u{AD}');
+    let plain = text.is_ascii() || !text.bytes().any(|byte| byte >= 0xD6) && !text.contains('\u{AD}');
     if plain || !text.chars().any(|c| runs_on(c) || is_dropped(c) || narrow(c) != c) {
         return Cow::Borrowed(text);
     }

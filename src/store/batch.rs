@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::StoreError;
 use super::pack::{self, Packed};
-use crate::model::{RawRecord, Reject, Row, StreamKey};
+use crate::model::{Hasher, MessageRow, RawRecord, Reject, Row, StreamKey};
 
 /// One page's worth of writing. Everything in it happens, or nothing.
 #[derive(Debug, Default)]
@@ -88,15 +88,27 @@ pub struct Record {
     /// The raw record comes from the store and was only normalised anew: rows are compared column by column, and a
     /// difference is no doing of the provider's (no revision, no deletion taken back, nothing to fetch).
     pub again: bool,
-    /// The raw form as it is stored, where it was packed before it reached the writer.
-    pub(super) packed: Option<Packed>,
+    /// The hash of the raw form.
+    pub(super) hash: i64,
+    /// What was made ready before the record reached the writer.
+    pub(super) ready: Option<Ready>,
+}
+
+/// What the writer would have to work out of a record that is new to it.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// The raw form as it is stored.
+    packed: Packed,
+    /// The content hashes of its messages, in their order.
+    contents: Vec<i64>,
 }
 
 impl Record {
     /// A record as the provider sent it, or as a dead letter has it.
     #[must_use]
     pub fn new(stream: impl Into<Cow<'static, str>>, raw: RawRecord, outcome: Result<Vec<Row>, Reject>) -> Self {
-        Self { stream: stream.into(), raw, outcome, again: false, packed: None }
+        let hash = Hasher::of_bytes(raw.json.get().as_bytes());
+        Self { stream: stream.into(), raw, outcome, again: false, hash, ready: None }
     }
 
     /// The same, from the store: see [`Record::again`].
@@ -105,16 +117,24 @@ impl Record {
         Self { again: true, ..Self::new(stream, raw, outcome) }
     }
 
-    /// Packs the raw form now, which spares the writer the work. Only worth it where the record is most likely new.
+    /// Packs and hashes now, which spares the writer the work. Only worth it where the record is most likely new.
     #[must_use]
-    pub fn packed(mut self) -> Self {
-        self.packed = (self.outcome.is_ok() && self.raw.id.is_some()).then(|| self.pack());
+    pub fn made_ready(mut self) -> Self {
+        if let (Ok(rows), Some(_)) = (&self.outcome, &self.raw.id) {
+            let contents = messages(rows).map(MessageRow::content_hash).collect();
+            self.ready = Some(Ready { packed: self.pack(), contents });
+        }
         self
+    }
+
+    /// The content hash of one of its messages, counted from the first, where it was worked out already.
+    pub(super) fn content_hash(&self, message: usize) -> Option<i64> {
+        self.ready.as_ref()?.contents.get(message).copied()
     }
 
     /// The raw form as it is stored. `says`: the message that it made says what the record does.
     pub(super) fn body(&self, says: bool) -> Cow<'_, Packed> {
-        match &self.packed {
+        match self.ready.as_ref().map(|ready| &ready.packed) {
             Some(packed) if packed.fits(says) => Cow::Borrowed(packed),
             None if says => Cow::Owned(self.pack()),
             _ => Cow::Owned(pack::whole(self.raw.json.get())),
@@ -131,15 +151,19 @@ impl Record {
 
     /// The HTML of the message whose record it is, and no other's.
     fn own_html(&self) -> Option<&str> {
-        let mut messages = self.outcome.as_ref().ok()?.iter().filter_map(|row| match row {
-            Row::Message(message) => Some(message),
-            _ => None,
-        });
+        let mut messages = messages(self.outcome.as_ref().ok()?);
         let message = messages.next().filter(|_| messages.next().is_none())?;
         // By this its record is found again when its HTML changes.
         let own = self.stream == "messages" && self.raw.id.as_deref() == Some(message.external_id.as_str());
         message.body_html.as_deref().filter(|_| own)
     }
+}
+
+fn messages(rows: &[Row]) -> impl Iterator<Item = &MessageRow> {
+    rows.iter().filter_map(|row| match row {
+        Row::Message(message) => Some(message),
+        _ => None,
+    })
 }
 
 /// A run's requests and retries so far.

@@ -1,29 +1,35 @@
 //! Applying a batch inside a transaction: the only code that writes rows, cursors and counters.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 
 use super::batch::{Batch, Counts, Record, SweepPoint};
 use super::failpoint::failpoint;
 use super::fulltext::Texts;
+use super::letters;
 use super::message::Roles;
 use super::shroud::Shroud;
-use super::{Committed, StoreError, letters, people, stats};
 use crate::model::{Row, StreamKey};
 
-/// One batch being applied. Caches live as long as the transaction.
+/// The batches of one source being applied, one after the other. What it knows of the store holds as long as the
+/// transaction.
 pub(super) struct Tx<'c> {
     pub(super) conn: &'c Connection,
     pub(super) source_id: i64,
     pub(super) now_ms: i64,
     pub(super) run_start_rev: i64,
-    rev: i64,
+    /// The change counter.
+    pub(super) rev: i64,
+    /// How the batch under way fares.
     pub(super) counts: Counts,
     pub(super) conversations: HashMap<String, i64>,
     pub(super) participants: HashMap<String, i64>,
     pub(super) channels: HashMap<String, i64>,
-    pub(super) roles: HashMap<i64, Roles>,
+    pub(super) roles: HashMap<i64, Rc<Roles>>,
+    /// The greatest number that a raw record of this stream has.
+    pub(super) greatest: Option<(String, i64)>,
     /// The conversation or message that the record under way made.
     pub(super) made: Option<i64>,
     /// The message that says what the record under way does, word for word, if there is one.
@@ -41,7 +47,32 @@ pub(super) struct Tx<'c> {
     pub(super) texts: Texts,
 }
 
-impl Tx<'_> {
+impl<'c> Tx<'c> {
+    /// For the first batch of a source. The caller holds the transaction.
+    pub(super) fn new(conn: &'c Connection, batch: &Batch, texts: Texts) -> rusqlite::Result<Self> {
+        Ok(Self {
+            conn,
+            source_id: batch.source_id,
+            now_ms: batch.now_ms,
+            run_start_rev: batch.run_start_rev,
+            rev: conn.prepare_cached("SELECT rev FROM change_counter WHERE id = 1")?.query_row([], |row| row.get(0))?,
+            counts: Counts::default(),
+            conversations: HashMap::new(),
+            participants: HashMap::new(),
+            channels: HashMap::new(),
+            roles: HashMap::new(),
+            greatest: None,
+            made: None,
+            says: None,
+            again: false,
+            hot: Hot::default(),
+            letters: letters::any_open(conn, batch.source_id)?,
+            newest: HashMap::new(),
+            shroud: Shroud::load(conn, batch.source_id)?,
+            texts,
+        })
+    }
+
     /// The next value of the change counter: one for every row whose content changes.
     pub(super) fn next_rev(&mut self) -> i64 {
         self.rev += 1;
@@ -100,88 +131,6 @@ pub(super) fn hot<'h, 'c>(
     }
 }
 
-/// What is derived from rows, and follows once for all batches of a transaction: the full-text index, the statistics,
-/// who is one person.
-#[derive(Debug, Default)]
-pub(super) struct Derived {
-    texts: Texts,
-    /// The change counter before the first batch that changed anything.
-    since: Option<i64>,
-}
-
-impl Derived {
-    /// How many messages were made.
-    pub(super) fn messages_made(&self) -> usize {
-        self.texts.count_made()
-    }
-
-    /// Lets everything follow, at the end of the transaction that the batches were applied in. `texts_wait`: new messages
-    /// may be left to a later filling of the full-text index.
-    pub(super) fn settle(mut self, conn: &Connection, texts_wait: bool) -> Result<(), StoreError> {
-        self.follow(conn, texts_wait).map_err(StoreError::sql("storing a page"))
-    }
-
-    fn follow(&mut self, conn: &Connection, texts_wait: bool) -> rusqlite::Result<()> {
-        self.texts.settle(conn, texts_wait)?;
-        let Some(since) = self.since else { return Ok(()) };
-        stats::refresh(conn, since)?;
-        let before: i64 =
-            conn.prepare_cached("SELECT rev FROM change_counter WHERE id = 1")?.query_row([], |row| row.get(0))?;
-        let mut rev = before;
-        people::refresh(conn, since, || {
-            rev += 1;
-            rev
-        })?;
-        if rev != before {
-            conn.prepare_cached("UPDATE change_counter SET rev = ?1 WHERE id = 1")?.execute([rev])?;
-        }
-        Ok(())
-    }
-}
-
-/// Applies a batch and all that follows from it. The caller holds the transaction, and rolls it back on an error.
-pub(super) fn apply(conn: &Connection, batch: &Batch) -> Result<Committed, StoreError> {
-    let mut derived = Derived::default();
-    let committed = apply_rows(conn, batch, &mut derived)?;
-    derived.settle(conn, false)?;
-    Ok(committed)
-}
-
-/// Applies a batch, and notes in `derived` what has to follow before the transaction ends.
-pub(super) fn apply_rows(conn: &Connection, batch: &Batch, derived: &mut Derived) -> Result<Committed, StoreError> {
-    let doing = "storing a page";
-    let before: i64 = conn
-        .prepare_cached("SELECT rev FROM change_counter WHERE id = 1")
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-        .map_err(StoreError::sql(doing))?;
-    let mut tx = Tx {
-        conn,
-        source_id: batch.source_id,
-        now_ms: batch.now_ms,
-        run_start_rev: batch.run_start_rev,
-        rev: before,
-        counts: Counts::default(),
-        conversations: HashMap::new(),
-        participants: HashMap::new(),
-        channels: HashMap::new(),
-        roles: HashMap::new(),
-        made: None,
-        says: None,
-        again: false,
-        hot: Hot::default(),
-        letters: letters::any_open(conn, batch.source_id).map_err(StoreError::sql(doing))?,
-        newest: HashMap::new(),
-        shroud: Shroud::load(conn, batch.source_id).map_err(StoreError::sql(doing))?,
-        texts: std::mem::take(&mut derived.texts),
-    };
-    tx.apply(batch).map_err(StoreError::sql(doing))?;
-    derived.texts = tx.texts;
-    if tx.rev != before {
-        derived.since.get_or_insert(before);
-    }
-    Ok(Committed { counts: tx.counts })
-}
-
 fn save_cursor(conn: &Connection, batch: &Batch, key: &StreamKey, cursor: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "INSERT INTO cursors (source_id, stream, scope, cursor, updated_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -210,8 +159,10 @@ pub(super) fn cursors_alone(conn: &Connection, batch: &Batch) -> rusqlite::Resul
 }
 
 impl Tx<'_> {
-    fn apply(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+    /// Applies a batch of the source: how it fared.
+    pub(super) fn apply(&mut self, batch: &Batch) -> rusqlite::Result<Counts> {
         let before = self.rev;
+        (self.now_ms, self.run_start_rev, self.counts) = (batch.now_ms, batch.run_start_rev, Counts::default());
         for record in &batch.records {
             self.record(record)?;
         }
@@ -284,7 +235,7 @@ impl Tx<'_> {
         if self.rev != before {
             self.conn.prepare_cached("UPDATE change_counter SET rev = ?1 WHERE id = 1")?.execute(params![self.rev])?;
         }
-        Ok(())
+        Ok(self.counts)
     }
 
     fn record(&mut self, record: &Record) -> rusqlite::Result<()> {
@@ -297,13 +248,17 @@ impl Tx<'_> {
         if record.again || state.as_ref().is_none_or(|state| !state.same) {
             (self.made, self.says, self.again) = (None, None, record.again);
             (self.shroud.private, self.shroud.old) = (false, false);
+            let mut messages = 0;
             for row in rows {
                 match row {
                     Row::Channel(row) => self.channel(row)?,
                     Row::Participant(row) => self.participant(row)?,
                     Row::Contact(hint) => self.contact_hint(hint)?,
                     Row::Conversation(row) => self.conversation(row)?,
-                    Row::Message(row) => self.message(row)?,
+                    Row::Message(row) => {
+                        self.message(row, record.content_hash(messages))?;
+                        messages += 1;
+                    }
                 }
             }
             match &state {

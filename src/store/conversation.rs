@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension as _, Row as SqlRow, params};
 
-use super::batch::FetchMark;
 use super::commit::Tx;
 use crate::model::{ConversationRow, ConversationStatus, ParticipantKind, Patch};
 
 /// The columns of a conversation that records speak about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Columns {
+pub(super) struct Columns {
     channel: Option<i64>,
     contact: Option<i64>,
     status: Option<String>,
@@ -20,27 +19,35 @@ struct Columns {
     updated: Option<i64>,
     last_message: Option<i64>,
     escalated: Option<bool>,
-    deleted: Option<i64>,
-    deleted_reason: Option<String>,
+    pub(super) deleted: Option<i64>,
+    pub(super) deleted_reason: Option<String>,
     reported_messages: Option<i64>,
     reported_last: Option<i64>,
-    complete: bool,
-    reason: Option<String>,
+    pub(super) complete: bool,
+    pub(super) reason: Option<String>,
 }
 
 /// Columns that are kept in step without counting as content.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Bookkeeping {
+pub(super) struct Bookkeeping {
     version: Option<i64>,
-    list_fingerprint: Option<i64>,
+    pub(super) list_fingerprint: Option<i64>,
     fetched_fingerprint: Option<i64>,
 }
 
-struct Stored {
-    id: i64,
-    rev: i64,
-    columns: Columns,
-    bookkeeping: Bookkeeping,
+/// Where a conversation's columns are written.
+#[derive(Debug, Clone, Copy)]
+enum Target<'a> {
+    Known(i64),
+    /// A row of its own, with this external id.
+    New(&'a str),
+}
+
+pub(super) struct Stored {
+    pub(super) id: i64,
+    pub(super) rev: i64,
+    pub(super) columns: Columns,
+    pub(super) bookkeeping: Bookkeeping,
 }
 
 const COLUMNS: &str = "id, rev, channel_id, contact_id, status, title, page_url, started_at_ms, updated_at_ms,
@@ -98,7 +105,7 @@ impl Tx<'_> {
         Ok(id)
     }
 
-    fn stored_conversation(&self, external_id: &str) -> rusqlite::Result<Option<Stored>> {
+    pub(super) fn stored_conversation(&self, external_id: &str) -> rusqlite::Result<Option<Stored>> {
         self.conn
             .prepare_cached(&format!("SELECT {COLUMNS} FROM conversations WHERE source_id = ?1 AND external_id = ?2"))?
             .query_row(params![self.source_id, external_id], read)
@@ -134,17 +141,13 @@ impl Tx<'_> {
             Some(stored) if !content_changed && kept == bookkeeping => stored.id,
             Some(stored) => {
                 let rev = if content_changed { self.next_rev() } else { stored.rev };
-                self.write(stored.id, rev, &after, &kept)?;
+                self.write(Target::Known(stored.id), rev, &after, &kept)?;
                 stored.id
             }
             None => {
                 let rev = self.next_rev();
-                let id = self
-                    .conn
-                    .prepare_cached("INSERT INTO conversations (source_id, external_id, rev) VALUES (?1, ?2, ?3)")?
-                    .insert(params![self.source_id, row.external_id, rev])?;
-                self.write(id, rev, &after, &kept)?;
-                id
+                self.write(Target::New(&row.external_id), rev, &after, &kept)?;
+                self.conn.last_insert_rowid()
             }
         };
         self.conversations.insert(row.external_id.clone(), id);
@@ -229,37 +232,52 @@ impl Tx<'_> {
             .query_row([conversation], |row| row.get(0))
     }
 
-    fn write(&self, id: i64, rev: i64, columns: &Columns, kept: &Bookkeeping) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached(
-                "UPDATE conversations SET channel_id = ?2, contact_id = ?3, status = ?4, title = ?5, page_url = ?6,
-                 started_at_ms = ?7, updated_at_ms = ?8, last_message_at_ms = ?9, escalated = ?10, deleted_at_ms = ?11,
-                 reported_messages = ?12, reported_last_at_ms = ?13, complete = ?14, incomplete_reason = ?15,
-                 version = ?16, list_fingerprint = ?17, fetched_fingerprint = ?18, deleted_reason = ?19, rev = ?20
-                 WHERE id = ?1",
-            )?
-            .execute(params![
-                id,
-                columns.channel,
-                columns.contact,
-                columns.status,
-                columns.title,
-                columns.page_url,
-                columns.started,
-                columns.updated,
-                columns.last_message,
-                columns.escalated,
-                columns.deleted,
-                columns.reported_messages,
-                columns.reported_last,
-                columns.complete,
-                columns.reason,
-                kept.version,
-                kept.list_fingerprint,
-                kept.fetched_fingerprint,
-                columns.deleted_reason,
-                rev
-            ])?;
+    fn write(&self, target: Target<'_>, rev: i64, columns: &Columns, kept: &Bookkeeping) -> rusqlite::Result<()> {
+        // Both number their parameters alike.
+        let (sql, id, external_id) = match target {
+            Target::Known(id) => (
+                "UPDATE conversations SET channel_id = ?4, contact_id = ?5, status = ?6, title = ?7, page_url = ?8,
+                 started_at_ms = ?9, updated_at_ms = ?10, last_message_at_ms = ?11, escalated = ?12, deleted_at_ms = ?13,
+                 reported_messages = ?14, reported_last_at_ms = ?15, complete = ?16, incomplete_reason = ?17,
+                 version = ?18, list_fingerprint = ?19, fetched_fingerprint = ?20, deleted_reason = ?21, rev = ?22
+                 WHERE id = ?1 AND source_id = ?2 AND ?3 IS NULL",
+                Some(id),
+                None,
+            ),
+            Target::New(external_id) => (
+                "INSERT INTO conversations (id, source_id, external_id, channel_id, contact_id, status, title, page_url,
+                 started_at_ms, updated_at_ms, last_message_at_ms, escalated, deleted_at_ms, reported_messages,
+                 reported_last_at_ms, complete, incomplete_reason, version, list_fingerprint, fetched_fingerprint,
+                 deleted_reason, rev)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+                None,
+                Some(external_id),
+            ),
+        };
+        self.conn.prepare_cached(sql)?.execute(params![
+            id,
+            self.source_id,
+            external_id,
+            columns.channel,
+            columns.contact,
+            columns.status,
+            columns.title,
+            columns.page_url,
+            columns.started,
+            columns.updated,
+            columns.last_message,
+            columns.escalated,
+            columns.deleted,
+            columns.reported_messages,
+            columns.reported_last,
+            columns.complete,
+            columns.reason,
+            kept.version,
+            kept.list_fingerprint,
+            kept.fetched_fingerprint,
+            columns.deleted_reason,
+            rev
+        ])?;
         Ok(())
     }
 
@@ -318,77 +336,6 @@ impl Tx<'_> {
                     .execute(params![conversation, sent, rev])?;
             }
         }
-        Ok(())
-    }
-
-    /// The end of a conversation fetch: the stale mark goes, if the list still says what the fetch was made for.
-    pub(super) fn fetched(&mut self, mark: &FetchMark) -> rusqlite::Result<()> {
-        let Some(stored) = self.stored_conversation(&mark.conversation)? else { return Ok(()) };
-        let overtaken = stored.bookkeeping.list_fingerprint != mark.fingerprint;
-        let cut_off = match &mark.present {
-            Some(present) if !mark.gone => self.is_cut_off(stored.id, present)?,
-            _ => false,
-        };
-        let (complete, reason) = match mark.incomplete {
-            _ if overtaken => (false, Some("not_fetched")),
-            Some(reason) => (false, Some(reason)),
-            None if cut_off => (false, Some("short")),
-            None => (true, None),
-        };
-        let inferred = stored.columns.deleted_reason.as_deref().is_some_and(|reason| reason != "provider");
-        let (deleted, deleted_reason) = match (mark.gone, stored.columns.deleted) {
-            (true, None) => (Some(self.now_ms), Some("gone")),
-            (false, Some(_)) if inferred => (None, None),
-            (_, at) => (at, stored.columns.deleted_reason.as_deref()),
-        };
-        let (complete, reason) = if mark.gone { (true, None) } else { (complete, reason) };
-        let changed = complete != stored.columns.complete
-            || reason != stored.columns.reason.as_deref()
-            || deleted != stored.columns.deleted;
-        if stored.columns.deleted.is_none() && deleted.is_some() {
-            self.counts.conversations.deleted += 1;
-        } else if changed {
-            self.counts.conversations.updated += u64::from(!self.counted(stored.rev));
-        }
-        let rev = if changed { self.next_rev() } else { stored.rev };
-        self.conn
-            .prepare_cached(
-                "UPDATE conversations SET fetched_fingerprint = ?2, complete = ?3, incomplete_reason = ?4,
-                 deleted_at_ms = ?5, deleted_reason = ?6, rev = ?7, fetched_at_ms = ?8, fetch_failures = 0 WHERE id = ?1",
-            )?
-            .execute(params![
-                stored.id,
-                mark.fingerprint,
-                complete,
-                reason,
-                deleted,
-                deleted_reason,
-                rev,
-                self.now_ms
-            ])?;
-        if let Some(present) = mark.present.as_ref().filter(|_| complete && !mark.gone) {
-            self.missing_messages(stored.id, present)?;
-        }
-        if mark.gone {
-            // Should its list row come back as it was, it must be looked at again.
-            self.conn
-                .prepare_cached(
-                    "UPDATE raw_records SET hash = NULL
-                     WHERE source_id = ?1 AND stream IN ('threads', 'chats') AND external_id = ?2",
-                )?
-                .execute(params![self.source_id, mark.conversation])?;
-        }
-        Ok(())
-    }
-
-    /// Makes every conversation that a list announced stale, so that it is fetched again.
-    pub(super) fn refetch_all(&self) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached(
-                "UPDATE conversations SET fetched_fingerprint = NULL
-                 WHERE source_id = ?1 AND list_fingerprint IS NOT NULL AND deleted_at_ms IS NULL",
-            )?
-            .execute(params![self.source_id])?;
         Ok(())
     }
 }

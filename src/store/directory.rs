@@ -73,35 +73,46 @@ impl Tx<'_> {
 
     /// The id of a participant, made nameless and of kind unknown if it was never met.
     pub(super) fn participant_id(&mut self, external_id: &str) -> rusqlite::Result<i64> {
+        self.participant_made_as(external_id, "unknown").map(|(id, _)| id)
+    }
+
+    /// The same, where one that was never met is made with a kind; and whether it was made.
+    fn participant_made_as(&mut self, external_id: &str, kind: &str) -> rusqlite::Result<(i64, bool)> {
         if let Some(id) = self.participants.get(external_id).copied() {
             self.meet(id, false);
-            return Ok(id);
+            return Ok((id, false));
         }
         let found = self.id_of("SELECT id FROM participants WHERE source_id = ?1 AND external_id = ?2", external_id)?;
         let forgotten = if found.is_none() { self.forgotten_participant(external_id)? } else { None };
-        let id = match (found, forgotten) {
-            (Some(id), _) => id,
+        let (id, made) = match (found, forgotten) {
+            (Some(id), _) => (id, false),
             (None, Some((id, _))) => {
                 self.meet(id, true);
-                id
+                (id, false)
             }
             (None, None) => {
                 let rev = self.next_rev();
-                self.conn
+                let id = self
+                    .conn
                     .prepare_cached(
-                        "INSERT INTO participants (source_id, external_id, kind, rev) VALUES (?1, ?2, 'unknown', ?3)",
+                        "INSERT INTO participants (source_id, external_id, kind, rev) VALUES (?1, ?2, ?3, ?4)",
                     )?
-                    .insert(params![self.source_id, external_id, rev])?
+                    .insert(params![self.source_id, external_id, kind, rev])?;
+                (id, true)
             }
         };
         self.participants.insert(external_id.to_owned(), id);
-        Ok(id)
+        Ok((id, made))
     }
 
     /// A participant with a role in a conversation. Roles never change a kind that a record gave; being a contact
     /// somewhere outweighs being an agent elsewhere, so that the order of reading does not matter.
     pub(super) fn participant_in_role(&mut self, external_id: &str, role: ParticipantKind) -> rusqlite::Result<i64> {
-        let id = self.participant_id(external_id)?;
+        let (id, made) = self.participant_made_as(external_id, role.as_str())?;
+        if made {
+            self.counts.directory_changes += 1;
+            return Ok(id);
+        }
         let (kind, given): (String, bool) = self
             .conn
             .prepare_cached("SELECT kind, kind_given FROM participants WHERE id = ?1")?

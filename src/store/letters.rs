@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::batch::Record;
 use super::commit::Tx;
-use crate::model::{Hasher, Reject};
+use crate::model::Reject;
 
 /// Whether a source has open letters. Most have none, and then no record has to look for its own.
 pub(super) fn any_open(conn: &Connection, source_id: i64) -> rusqlite::Result<bool> {
@@ -21,8 +21,7 @@ impl Tx<'_> {
         let private = self.names_forgotten(record)?;
         // Of somebody forgotten not even what was computed from the record stays, except under the store's key, and
         // of what was wrong only where it was: a reason may quote what it found.
-        let hash = Hasher::of_bytes(raw.json.get().as_bytes());
-        let hash = self.keyed_hash(hash).filter(|_| private).unwrap_or(hash);
+        let hash = self.keyed_hash(record.hash).filter(|_| private).unwrap_or(record.hash);
         let error = if private { format!("{}: withheld", reject.path) } else { reject.to_string() };
         let body = (!private).then(|| raw.json.get());
         let parent = raw.parent.as_ref().filter(|_| !private);

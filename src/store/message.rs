@@ -1,6 +1,7 @@
 //! Messages: guarded upsert, revisions, and who wrote them.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use rusqlite::{OptionalExtension as _, params};
 
@@ -9,7 +10,7 @@ use super::raw;
 use crate::model::{AuthorKind, MessageRow};
 
 /// Who has which role in a conversation, by participant id.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub(super) struct Roles {
     contact: Option<i64>,
     others: HashMap<i64, AuthorKind>,
@@ -52,7 +53,8 @@ struct Stored {
 
 impl Tx<'_> {
     /// Applies a message: inserted if new, ignored if the same or older, else updated with what it said before kept.
-    pub(super) fn message(&mut self, row: &MessageRow) -> rusqlite::Result<()> {
+    /// `hash`: its content hash, where that was worked out already.
+    pub(super) fn message(&mut self, row: &MessageRow, hash: Option<i64>) -> rusqlite::Result<()> {
         let conversation = self.conversation_id(&row.conversation)?;
         let stored = self.stored_message(conversation, &row.external_id)?;
         let shrouded = self.shrouded_message(conversation, row, stored.as_ref().map(|stored| stored.erased))?;
@@ -61,7 +63,7 @@ impl Tx<'_> {
             let newest = self.newest.entry(conversation).or_insert(sent);
             *newest = (*newest).max(sent);
         }
-        let hash = row.content_hash();
+        let hash = hash.filter(|_| !blank).unwrap_or_else(|| row.content_hash());
         self.made = stored.as_ref().map(|stored| stored.id);
         match stored {
             None => self.insert_message(conversation, row, hash, blank),
@@ -132,9 +134,9 @@ impl Tx<'_> {
         }
     }
 
-    fn roles(&mut self, conversation: i64) -> rusqlite::Result<Roles> {
+    fn roles(&mut self, conversation: i64) -> rusqlite::Result<Rc<Roles>> {
         if let Some(roles) = self.roles.get(&conversation) {
-            return Ok(roles.clone());
+            return Ok(Rc::clone(roles));
         }
         let contact = self
             .conn
@@ -148,8 +150,8 @@ impl Tx<'_> {
                 Ok((row.get(0)?, AuthorKind::parse(&role).unwrap_or(AuthorKind::Unknown)))
             })?
             .collect::<rusqlite::Result<_>>()?;
-        let roles = Roles { contact, others };
-        self.roles.insert(conversation, roles.clone());
+        let roles = Rc::new(Roles { contact, others });
+        self.roles.insert(conversation, Rc::clone(&roles));
         Ok(roles)
     }
 

@@ -21,6 +21,11 @@ pub(super) struct RawState {
     pub(super) same: bool,
 }
 
+/// An id as a number, where it is one.
+fn number_of(external_id: &str) -> Option<i64> {
+    external_id.parse().ok()
+}
+
 /// The raw records that a message was made from: kept under the message's own id, or under `conversation/message`
 /// without the half that a question or an answer is.
 pub(super) fn of_message(conn: &Connection, message: i64) -> rusqlite::Result<Vec<i64>> {
@@ -39,14 +44,35 @@ impl Tx<'_> {
     /// Looks a record's raw form up. `None` for one without an id, which cannot be kept.
     pub(super) fn raw_state(&mut self, record: &Record) -> rusqlite::Result<Option<RawState>> {
         let Some(external_id) = record.raw.id.as_deref() else { return Ok(None) };
-        let hash = Hasher::of_bytes(record.raw.json.get().as_bytes());
+        let hash = record.hash;
         let sql = "SELECT id, hash FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND external_id = ?3";
-        let stored: Option<(i64, Option<i64>)> = hot(&mut self.hot.raw_state, self.conn, sql)?
-            .query_row(params![self.source_id, record.stream, external_id], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
+        let stored: Option<(i64, Option<i64>)> = if self.is_beyond(&record.stream, external_id)? {
+            None
+        } else {
+            hot(&mut self.hot.raw_state, self.conn, sql)?
+                .query_row(params![self.source_id, record.stream, external_id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?
+        };
         let before = stored.and_then(|(_, before)| before);
         let same = before.is_some() && (before == Some(hash) || before == self.keyed_hash(hash));
         Ok(Some(RawState { id: stored.map(|(id, _)| id), hash, same }))
+    }
+
+    /// Whether an id is a number, and greater than those of all raw records of its stream: then none has it.
+    fn is_beyond(&mut self, stream: &str, external_id: &str) -> rusqlite::Result<bool> {
+        let Some(number) = number_of(external_id) else { return Ok(false) };
+        if let Some((_, greatest)) = self.greatest.as_ref().filter(|(known, _)| known == stream) {
+            return Ok(number > *greatest);
+        }
+        let greatest: Option<i64> = self
+            .conn
+            .prepare_cached(
+                "SELECT max(id_number) FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND id_number IS NOT NULL",
+            )?
+            .query_row(params![self.source_id, stream], |row| row.get(0))?;
+        let greatest = greatest.unwrap_or(i64::MIN);
+        self.greatest = Some((stream.to_owned(), greatest));
+        Ok(number > greatest)
     }
 
     /// Stores a record's raw form, with the row it made. One that speaks of somebody forgotten, or whose text is too
@@ -74,12 +100,13 @@ impl Tx<'_> {
                      row_id = coalesce(?8, row_id) WHERE id = ?1",
                 )?
                 .execute(params![id, raw.parent, raw.seq, hash, codec, body, self.now_ms, row_id])?,
-            None => hot(&mut self.hot.raw_insert, self.conn, INSERT)?
-                .execute(params![
+            None => {
+                let number = raw.id.as_deref().and_then(number_of);
+                hot(&mut self.hot.raw_insert, self.conn, INSERT)?.execute(params![
                     self.source_id,
                     record.stream,
                     raw.id,
-                    raw.id.as_deref().and_then(|id| id.parse::<i64>().ok()),
+                    number,
                     row_id,
                     raw.parent,
                     raw.seq,
@@ -87,7 +114,14 @@ impl Tx<'_> {
                     codec,
                     body,
                     self.now_ms
-                ])?,
+                ])?;
+                if let (Some((stream, greatest)), Some(number)) = (&mut self.greatest, number)
+                    && *stream == record.stream
+                {
+                    *greatest = number.max(*greatest);
+                }
+                1
+            }
         };
         Ok(())
     }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::batch::{Batch, Counts, Record, UsageNow};
 use super::failpoint::failpoint;
-use super::{StoreError, commit, journal, raw};
+use super::{StoreError, fold, journal, raw};
 use crate::model::{RawRecord, Reject, Row};
 
 /// Records applied together: what is held in memory at once.
@@ -97,7 +97,7 @@ fn in_transaction(
     if let Some(timezone) = &asked.timezone {
         set_zone(&transaction, asked.source_id, timezone).map_err(StoreError::sql(doing))?;
     }
-    commit::apply(&transaction, &Batch { facts: asked.facts.clone(), ..batch(asked) })?;
+    fold::apply(&transaction, &Batch { facts: asked.facts.clone(), ..batch(asked) })?;
     let settled = journal::settle(&transaction, asked.run_start_rev).map_err(StoreError::sql(doing))?;
     let updated = |rows: &mut super::RowCounts, updated: u64| {
         rows.unchanged += rows.updated.saturating_sub(updated);
@@ -145,7 +145,7 @@ fn letters(
                     let again = is_stored(connection, asked.source_id, &letter)
                         .map_err(StoreError::sql("looking up a record"))?;
                     let record = Record { again, ..Record::new(letter.stream, letter.raw, Ok(rows)) };
-                    counts.add(&commit::apply(connection, &Batch { records: vec![record], ..batch(asked) })?.counts);
+                    counts.add(&fold::apply(connection, &Batch { records: vec![record], ..batch(asked) })?.counts);
                     connection
                         .prepare_cached(
                             "UPDATE dead_letters SET resolved_at_ms = ?2 WHERE id = ?1 AND resolved_at_ms IS NULL",
@@ -233,7 +233,7 @@ fn records(
                 batch.records.push(Record::from_store(kept.stream, kept.raw, outcome));
             }
         }
-        counts.add(&commit::apply(connection, &batch)?.counts);
+        counts.add(&fold::apply(connection, &batch)?.counts);
         failpoint!("replay.applied");
     }
     Ok(true)

@@ -11,11 +11,12 @@ use tracing::Span;
 
 use super::batch::{Batch, Committed};
 use super::failpoint::failpoint;
+use super::fold::Fold;
 use super::fulltext::{self, Filling};
 use super::place::Place;
 use super::run;
 use super::wal::{self, WalCap};
-use super::{StoreError, StoreLock, commit, disk, open, patience};
+use super::{StoreError, StoreLock, disk, open, patience};
 use crate::telemetry::events;
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
@@ -333,20 +334,20 @@ fn commit_all(
     #[cfg(debug_assertions)]
     if super::failpoint::faults().cursors_first {
         for (batch, _, _) in batches {
-            commit::cursors_alone(connection, batch).map_err(StoreError::sql(doing))?;
+            super::commit::cursors_alone(connection, batch).map_err(StoreError::sql(doing))?;
         }
     }
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
     failpoint!("commit.begun");
     let mut committed = Vec::with_capacity(batches.len());
-    let mut derived = commit::Derived::default();
+    let mut fold = Fold::new(&transaction);
     for (batch, _, span) in batches {
-        committed.push(span.in_scope(|| commit::apply_rows(&transaction, batch, &mut derived))?);
+        committed.push(span.in_scope(|| fold.apply(batch))?);
     }
     let bulk = batches.iter().all(|(batch, _, _)| batch.bulk);
-    let wait = bulk && filling.may_wait(derived.messages_made(), Instant::now());
-    derived.settle(&transaction, wait)?;
+    let wait = bulk && filling.may_wait(fold.messages_made(), Instant::now());
+    fold.settle(wait)?;
     failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
     failpoint!("commit.done");

@@ -173,7 +173,7 @@ impl Runner {
             );
         }
         let record = Record::new(self.source.provider.record_stream(stream), raw, outcome);
-        if self.pass.first { record.packed() } else { record }
+        if self.pass.first { record.made_ready() } else { record }
     }
 
     /// Commits a batch and counts it.
