@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 
 use super::failpoint::failpoint;
-use super::{Store, StoreError, erase, fulltext, wal};
+use super::{Store, StoreError, erase, fulltext, plans, wal};
 
 /// Rows looked at in one slice.
 const ROWS: i64 = 2_000;
@@ -106,11 +106,7 @@ impl Store {
                 break;
             }
         }
-        self.on_writer("looking at indexes", |conn| {
-            // The limit keeps it from reading whole indexes.
-            conn.execute_batch("PRAGMA analysis_limit = 400; PRAGMA optimize")
-        })
-        .await?;
+        self.on_writer("looking at indexes", |conn| plans::sample(conn)).await?;
         loop {
             let freed = self.on_writer("giving free pages back", |conn| free_pages(conn)).await?;
             done.pages_freed += freed;

@@ -36,6 +36,7 @@ mod patience;
 mod people;
 mod person;
 mod place;
+mod plans;
 mod query;
 mod questions;
 mod raw;

@@ -16,7 +16,7 @@ use super::fulltext::{self, Filling};
 use super::place::Place;
 use super::run;
 use super::wal::{self, WalCap};
-use super::{StoreError, StoreLock, disk, open, patience};
+use super::{StoreError, StoreLock, disk, open, patience, plans};
 use crate::telemetry::events;
 
 /// Batches that may wait for the writer. The bound is the back-pressure on fetching.
@@ -148,8 +148,7 @@ impl Store {
                     return;
                 }
                 // A clean file for whoever copies it; a reader in the way is no harm, and not waited for.
-                let tidied = connection
-                    .execute_batch("PRAGMA optimize")
+                let tidied = plans::sample_after_changes(&connection)
                     .and_then(|()| wal::truncate(&mut connection, LAST_CHECKPOINT));
                 if !matches!(tidied, Ok(true)) {
                     tracing::debug!(?tidied, "the last checkpoint was left to the next opening");
