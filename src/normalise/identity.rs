@@ -1,5 +1,7 @@
 //! Addresses in the one spelling by which people are told to be the same.
 
+use std::sync::Once;
+
 use super::contact::{Identifier, classify_identifier};
 
 /// An e-mail address in small letters without spaces around it; `None` for what is none.
@@ -30,6 +32,13 @@ pub fn phone_key(text: &str) -> Option<String> {
     }
     let number = phonenumber::parse(None, format!("+{number}")).ok().filter(phonenumber::PhoneNumber::is_valid)?;
     Some(format!("p:{}", number.format().mode(phonenumber::Mode::E164)))
+}
+
+/// Has the tables of the world's phone numbers read now, once in a process. It takes a twentieth of a second, which
+/// whoever calls [`phone_key`] first would take.
+pub fn read_phone_tables() {
+    static READ: Once = Once::new();
+    READ.call_once(|| drop(phonenumber::parse(None, "+12025550123")));
 }
 
 /// Digits from which on a number without a plus may hold its country's code.

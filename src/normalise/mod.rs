@@ -12,7 +12,7 @@ mod time;
 mod words;
 
 pub use contact::{Identifier, classify_identifier, same_email, same_phone};
-pub use identity::{email_key, phone_key};
+pub use identity::{email_key, phone_key, read_phone_tables};
 pub use lenient::decode;
 pub use offsets::{Offset, offsets};
 pub use scrub::{is_secret_key, scrub};

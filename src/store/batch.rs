@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::StoreError;
 use super::pack::{self, Packed};
-use crate::model::{Hasher, MessageRow, RawRecord, Reject, Row, StreamKey};
+use crate::model::{Hasher, MessageRow, Patch, RawRecord, Reject, Row, StreamKey};
+use crate::normalise::read_phone_tables;
 
 /// One page's worth of writing. Everything in it happens, or nothing.
 #[derive(Debug, Default)]
@@ -121,6 +122,9 @@ impl Record {
     #[must_use]
     pub fn made_ready(mut self) -> Self {
         if let (Ok(rows), Some(_)) = (&self.outcome, &self.raw.id) {
+            if rows.iter().any(has_phone) {
+                read_phone_tables();
+            }
             let contents = messages(rows).map(MessageRow::content_hash).collect();
             self.ready = Some(Ready { packed: self.pack(), contents });
         }
@@ -156,6 +160,14 @@ impl Record {
         // By this its record is found again when its HTML changes.
         let own = self.stream == "messages" && self.raw.id.as_deref() == Some(message.external_id.as_str());
         message.body_html.as_deref().filter(|_| own)
+    }
+}
+
+fn has_phone(row: &Row) -> bool {
+    match row {
+        Row::Participant(row) => matches!(row.phone, Patch::Set(_)),
+        Row::Contact(hint) => hint.phone.is_some(),
+        Row::Channel(_) | Row::Conversation(_) | Row::Message(_) => false,
     }
 }
 
