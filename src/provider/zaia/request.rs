@@ -16,7 +16,7 @@ const DEFAULT_PAGE_SIZE: usize = 10;
 ///
 /// The fact `page_size` holds the size up to which a page that is not full is known to be the last (`57`: a larger one
 /// was seen, or nothing followed it), or the server's limit once it is proven (`most 20`). Passes that read everything
-/// doubt the first such page of every list once more: a limit may have been lowered.
+/// doubt the first such page of every list once more, unless it had a full one before: a limit may have been lowered.
 pub(super) struct PageWatch {
     facts: Arc<Facts>,
     state: Mutex<Doubt>,
@@ -69,6 +69,8 @@ impl PageWatch {
             // A proven limit is proven for larger questions only.
             if most.is_none_or(|most| rows > most) {
                 self.believe(rows - 1);
+                // It was seen in this pass that the limit is no smaller.
+                state.doubted.insert(list.to_owned());
             }
             return false;
         }
