@@ -22,8 +22,8 @@ CREATE VIRTUAL TABLE message_search USING fts5(
   tokenize = "unicode61 remove_diacritics 2 categories 'L* M* N* Co'"
 );
 
--- How the index grows: it buffers up to 8 MiB of words before it writes a part of itself, and merges sixteen parts at a time.
-INSERT INTO message_search (message_search, rank) VALUES ('hashsize', 8388608), ('automerge', 16);
+-- How the index grows: it buffers up to 8 MiB of words before it writes a part of itself, and merges twelve parts at a time.
+INSERT INTO message_search (message_search, rank) VALUES ('hashsize', 8388608), ('automerge', 12);
 
 -- New messages may wait for the index while very many are brought: it lacks those with greater ids than the greatest it
 -- has, and no other.

@@ -163,8 +163,7 @@ fn plausible(at_ms: i64) {
 /// Mending changes nothing that was sound, and once is enough.
 pub fn json(data: &[u8]) {
     let mended = crate::http::mend(data);
-    assert!(std::str::from_utf8(&mended).is_ok(), "mended text is UTF-8");
-    assert_eq!(crate::http::mend(&mended), mended, "once is enough");
+    assert_eq!(crate::http::mend(mended.as_bytes()), mended, "once is enough");
     let read = crate::http::parse::<Value>(data);
     if let Ok(sound) = serde_json::from_slice::<Value>(data) {
         assert_eq!(read.ok(), Some(sound), "sound JSON is read as it stands");

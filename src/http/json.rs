@@ -49,7 +49,8 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Unfit> {
         Some(_) => {}
     }
     let mended = mend(bytes);
-    let mut json = serde_json::Deserializer::from_slice(&mended);
+    // From text: its characters are not looked at once more.
+    let mut json = serde_json::Deserializer::from_str(&mended);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| Unfit::Broken(describe(&error.path().to_string(), error.inner())))?;
     json.end().map_err(|_| Unfit::Broken("something follows the end of the JSON".to_owned()))?;
@@ -87,22 +88,18 @@ fn without_values(message: &str) -> String {
 /// That is bytes that are no UTF-8, and halves of surrogate pairs (`\ud83d` alone: an emoji that was cut in the
 /// middle). Both become U+FFFD. Borrowed when nothing is wrong.
 #[must_use]
-pub fn mend(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let mut mended = match String::from_utf8_lossy(bytes) {
-        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-    };
+pub fn mend(bytes: &[u8]) -> Cow<'_, str> {
+    // The quick look first: what is lossy looks at every character.
+    let mut mended = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     let mut at = 0;
-    while let Some(found) = mended.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+    while let Some(found) = mended.as_bytes().get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
         at += found;
-        at += match unit(&mended, at) {
+        at += match unit(mended.as_bytes(), at) {
             // Any other escape is two bytes long; skipping both keeps `\\u` from being read as `\u`.
             None => 2,
-            Some(0xd800..=0xdbff) if matches!(unit(&mended, at + 6), Some(0xdc00..=0xdfff)) => 12,
+            Some(0xd800..=0xdbff) if matches!(unit(mended.as_bytes(), at + 6), Some(0xdc00..=0xdfff)) => 12,
             Some(0xd800..=0xdfff) => {
-                if let Some(escape) = mended.to_mut().get_mut(at..at + 6) {
-                    escape.copy_from_slice(b"\\ufffd");
-                }
+                mended.to_mut().replace_range(at..at + 6, "\\ufffd");
                 6
             }
             Some(_) => 6,

@@ -86,7 +86,7 @@ impl Words {
         if is_html(text) {
             return "an HTML page".to_owned();
         }
-        match serde_json::from_slice::<Value>(&super::mend(text.as_bytes())) {
+        match serde_json::from_str::<Value>(&super::mend(text.as_bytes())) {
             Ok(json) => stated(&json).map(|reason| self.clean(&reason)).unwrap_or_default(),
             Err(_) => shorten(&self.clean(text), GLIMPSE),
         }
