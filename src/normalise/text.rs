@@ -185,12 +185,31 @@ impl Writer {
                 self.word(line);
             }
         } else {
-            for (index, word) in text.split([' ', '\t', '\n', '\r', '\u{c}']).enumerate() {
-                if index > 0 && self.line && self.gap == Gap::None {
-                    self.gap = Gap::Space;
-                }
-                self.word(word);
+            self.words(text);
+        }
+    }
+
+    /// White space collapses. Words with single blanks between them are written together.
+    fn words(&mut self, text: &str) {
+        let white = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0c);
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            let blanks = bytes.iter().skip(at).take_while(|byte| white(byte)).count();
+            if blanks > 0 && self.line && self.gap == Gap::None {
+                self.gap = Gap::Space;
             }
+            at += blanks;
+            let mut end = at;
+            while let Some(byte) = bytes.get(end) {
+                let single = *byte == b' ' && bytes.get(end + 1).is_some_and(|next| !white(next));
+                if white(byte) && !single {
+                    break;
+                }
+                end += 1;
+            }
+            self.word(text.get(at..end).unwrap_or_default());
+            at = end;
         }
     }
 

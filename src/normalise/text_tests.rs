@@ -172,4 +172,12 @@ proptest! {
         let html = format!("<p>{}</p>", line.replace('&', "&amp;").replace('<', "&lt;"));
         prop_assert_eq!(html_to_text(&html), line);
     }
+
+    #[test]
+    fn white_space_collapses_wherever_it_stands(parts in prop::collection::vec("[aä😀\\u{a0} \\t\\n\\x0c]{0,8}", 1..6)) {
+        let blank = |c: char| matches!(c, ' ' | '\t' | '\n' | '\u{c}');
+        let whole = parts.concat();
+        let words = whole.split(blank).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+        prop_assert_eq!(html_to_text(&format!("<p>{}</p>", parts.join("<b>"))), words);
+    }
 }
