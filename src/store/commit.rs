@@ -109,7 +109,7 @@ impl<'c> Tx<'c> {
     }
 }
 
-/// Statements that run for every record, taken out of the connection's cache once a batch: looking one up there takes the
+/// Statements that run for every record, taken out of the connection's cache once a transaction: looking one up there takes the
 /// hash of its whole text.
 #[derive(Default)]
 pub(super) struct Hot<'c> {

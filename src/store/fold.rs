@@ -77,3 +77,130 @@ fn follow(conn: &Connection, mut texts: Texts, since: Option<i64>, texts_wait: b
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::value::RawValue;
+
+    use super::*;
+    use crate::model::{ConversationRow, MessageRow, Patch, RawRecord, Reject, Row};
+    use crate::store::{Record, open, shroud};
+
+    /// What a record says: of a thread, of a message, or nothing that can be read.
+    #[derive(Debug, Clone)]
+    enum Said {
+        Thread { contact: usize, agents: Vec<usize> },
+        Message { id: usize, author: usize, text: usize },
+        Broken { id: usize },
+    }
+
+    /// Ids that are numbers, one of them twice, and ids that are none.
+    const IDS: [&str; 6] = ["7", "07", "8", "12", "x", "99999999999999999999"];
+    /// The last of them was forgotten in the first source.
+    const PEOPLE: [&str; 4] = ["ana", "ben", "cleo", "gone"];
+
+    fn any_said() -> impl Strategy<Value = Said> {
+        prop_oneof![
+            (0..4_usize, prop::collection::vec(0..4_usize, 0..3))
+                .prop_map(|(contact, agents)| Said::Thread { contact, agents }),
+            (0..6_usize, 0..4_usize, 0..3_usize).prop_map(|(id, author, text)| Said::Message { id, author, text }),
+            (0..6_usize, 0..4_usize, 0..3_usize).prop_map(|(id, author, text)| Said::Message { id, author, text }),
+            (0..6_usize).prop_map(|id| Said::Broken { id }),
+        ]
+    }
+
+    fn record(said: &Said, ready: bool) -> Record {
+        let json = RawValue::from_string(format!("\"{said:?}\"")).unwrap();
+        let raw = |id: &str| RawRecord { id: Some(id.to_owned()), key: None, parent: None, seq: 0, json: json.clone() };
+        let record = match said {
+            Said::Thread { contact, agents } => {
+                let row = ConversationRow {
+                    external_id: "c".to_owned(),
+                    contact: Patch::Set(PEOPLE[*contact].to_owned()),
+                    agents: Patch::Set(agents.iter().map(|agent| PEOPLE[*agent].to_owned()).collect()),
+                    ..ConversationRow::default()
+                };
+                Record::new("threads", raw("1"), Ok(vec![Row::Conversation(row)]))
+            }
+            Said::Message { id, author, text } => {
+                let mut row = MessageRow::new("c", IDS[*id]);
+                row.author = Some(PEOPLE[*author].to_owned());
+                row.body_text = ["one", "two words", "three"][*text].to_owned();
+                row.sent_at_ms = Some(10 + i64::try_from(*id).unwrap());
+                Record::new("messages", raw(IDS[*id]), Ok(vec![Row::Message(row)]))
+            }
+            Said::Broken { id } => Record::new("messages", raw(IDS[*id]), Err(Reject::normalise("$.at", "no time"))),
+        };
+        if ready { record.made_ready() } else { record }
+    }
+
+    /// Two sources; in the first, somebody was forgotten.
+    fn store() -> Connection {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = open::open_writer(&folder.path().join("t.db"), 1).unwrap();
+        conn.execute_batch(
+            "INSERT INTO sources (id, name, provider, base_url) VALUES (1, 'a', 'zaia', 'u'), (2, 'b', 'zaia', 'u');
+             INSERT INTO sync_runs (id, source_id, mode, status, started_at_ms)
+             VALUES (1, 1, 'backfill', 'running', 1), (2, 2, 'backfill', 'running', 1);
+             UPDATE erasure SET key = zeroblob(32);",
+        )
+        .unwrap();
+        let pseudonym = shroud::pseudonym(&shroud::read_key(&conn).unwrap(), 1, "gone");
+        conn.execute(
+            "INSERT INTO participants (id, source_id, external_id, kind, rev) VALUES (1, 1, ?1, 'unknown', 0)",
+            [pseudonym],
+        )
+        .unwrap();
+        conn.execute("INSERT INTO forgotten (source_id, participant_id, forgotten_at_ms) VALUES (1, 1, 12)", [])
+            .unwrap();
+        conn
+    }
+
+    fn rows(conn: &Connection) -> Vec<String> {
+        [
+            "SELECT json_array(id, source_id, external_id, kind) FROM participants ORDER BY id",
+            "SELECT json_array(id, source_id, external_id, contact_id, last_message_at_ms, complete) FROM conversations ORDER BY id",
+            "SELECT json_array(conversation_id, participant_id, role) FROM conversation_roles ORDER BY 1",
+            "SELECT json_array(id, external_id, author_id, author_kind, body_text, content_hash, erased_at_ms) FROM messages ORDER BY id",
+            "SELECT json_array(message_id, revision, body_text) FROM message_revisions ORDER BY 1",
+            "SELECT json_array(source_id, stream, external_id, id_number, row_id, hash, codec, hex(body)) FROM raw_records ORDER BY 1",
+            "SELECT json_array(source_id, external_id, body, resolved_at_ms IS NULL) FROM dead_letters ORDER BY 1",
+            "SELECT json_array(conversation_id, messages, contact_messages, agent_messages, answered) FROM conversation_stats ORDER BY 1",
+            "SELECT json_array(rowid) FROM message_search WHERE message_search MATCH 'words' ORDER BY rowid",
+            "SELECT json_array(id, rows_in, inserted, updated, deleted, dead) FROM sync_runs ORDER BY id",
+        ]
+        .iter()
+        .flat_map(|sql| {
+            let mut statement = conn.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect::<Vec<String>>()
+        })
+        .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        /// What a transaction has learnt is what the tables say.
+        #[test]
+        fn batches_that_share_a_transaction_come_to_the_same_as_alone(
+            batches in prop::collection::vec((1..3_i64, prop::collection::vec(any_said(), 0..6)), 1..6),
+            ready in any::<bool>(),
+        ) {
+            let batch = |(source_id, said): &(i64, Vec<Said>)| Batch {
+                source_id: *source_id,
+                run_id: *source_id,
+                now_ms: 1000,
+                records: said.iter().map(|said| record(said, ready)).collect(),
+                ..Batch::default()
+            };
+            let (together, alone) = (store(), store());
+            let mut fold = Fold::new(&together);
+            for one in &batches {
+                let shared = fold.apply(&batch(one)).unwrap().counts;
+                prop_assert_eq!(shared, apply(&alone, &batch(one)).unwrap().counts);
+            }
+            fold.settle(false).unwrap();
+            prop_assert_eq!(rows(&together), rows(&alone));
+        }
+    }
+}

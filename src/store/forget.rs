@@ -93,7 +93,7 @@ fn erase_person(conn: &mut Connection, asked: &Forget) -> rusqlite::Result<(Forg
         let rewrite = (before || !done.found_nothing()) && !asked.dry_run;
         Ok((done, rewrite))
     });
-    conn.execute_batch("PRAGMA secure_delete = OFF")?;
+    conn.execute_batch("PRAGMA secure_delete = FAST")?;
     outcome
 }
 

@@ -11,7 +11,7 @@ const LARGE: i64 = 1000;
 /// Changes since a connection was opened below which a look at its tables is not worth it.
 const MANY_CHANGES: u64 = 1000;
 
-/// Has tables sampled that changed much. Reads little of them, and writes little.
+/// Has tables sampled that changed much or have no samples. Reads little of them, and writes little.
 pub(super) fn sample(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch("PRAGMA analysis_limit = 400; PRAGMA optimize")?;
     forget_small(conn)
@@ -22,7 +22,9 @@ pub(super) fn sample_after_changes(conn: &Connection) -> rusqlite::Result<()> {
     if conn.total_changes() < MANY_CHANGES { Ok(()) } else { sample(conn) }
 }
 
-fn forget_small(conn: &Connection) -> rusqlite::Result<()> {
+/// Takes the samples of small tables away. Whoever opens a store for writing does so too: another program may have taken
+/// some, or a process died right after it took them.
+pub(super) fn forget_small(conn: &Connection) -> rusqlite::Result<()> {
     let exists = |table: &str| {
         let asked = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)";
         conn.query_row(asked, [table], |row| row.get::<_, bool>(0))

@@ -132,6 +132,9 @@ impl Store {
         let place = Place::of(path, &connection)?;
         run::close_abandoned(&connection, now_ms).map_err(StoreError::sql("closing runs of an earlier process"))?;
         fulltext::catch_up(&mut connection).map_err(StoreError::sql("building the full-text index"))?;
+        if let Err(error) = plans::forget_small(&connection) {
+            tracing::debug!(%error, "samples of small tables stay");
+        }
         let (orders, mut inbox) = mpsc::channel(WAITING_BATCHES);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())

@@ -69,8 +69,10 @@ impl PageWatch {
             // A proven limit is proven for larger questions only.
             if most.is_none_or(|most| rows > most) {
                 self.believe(rows - 1);
-                // It was seen in this pass that the limit is no smaller.
-                state.doubted.insert(list.to_owned());
+                if limit >= PAGE_SIZE {
+                    // It was seen in this pass that the server has no limit of its own.
+                    state.doubted.insert(list.to_owned());
+                }
             }
             return false;
         }
@@ -272,6 +274,13 @@ mod tests {
         assert!(!watch.is_last("chats", 2, 25, 100));
         assert!(watch.is_last("chats", 3, 4, 100));
         assert_eq!(watch.most(), Some(25), "the limit was lowered");
+        let watch = PageWatch::new(Arc::new(Facts::default()));
+        watch.renew(true);
+        assert!(!watch.is_last("chats", 1, 67, 67) && !watch.is_last("chats", 1, 70, 100), "less was asked for");
+        watch.renew(true);
+        assert!(!watch.is_last("chats", 1, 100, 100) && watch.is_last("chats", 1, 70, 100), "a full page in this pass");
+        let watch = PageWatch::new(Arc::new(Facts::default()));
+        watch.facts.set(PageWatch::FACT, "most 25".to_owned());
         watch.renew(false);
         assert!(watch.is_last("chats", 1, 24, 100) && !watch.is_last("chats", 1, 25, 100));
     }

@@ -11,7 +11,7 @@ use crate::provider::{Ask, Page};
 const FILL_PERCENT: u64 = 70;
 
 /// The same where all times are known: rows that are touched leave a window, so what comes in is what the plain list
-/// missed, and a window that holds more than a page is split.
+/// missed, and rows of the very times at its edges. A window that holds more than a page all the same is split.
 const FULL_PERCENT: u64 = 95;
 
 /// How often the newest window is split at most. A list that grows faster than it can be read has no end.
@@ -155,7 +155,7 @@ impl Windows {
         Ok(())
     }
 
-    /// Windows over all time, each with room to spare, newest first to be asked last.
+    /// Windows over all time, each with a little room to spare, newest first to be asked last.
     fn cover(&mut self, limit: u32) -> Vec<Window> {
         self.times.sort_unstable();
         let room = usize::try_from((u64::from(limit) * FULL_PERCENT / 100).max(1)).unwrap_or(1);
