@@ -93,13 +93,13 @@ impl Tx<'_> {
         let (codec, body) = (packed.codec, packed.body.as_slice());
         let hash = if private { self.keyed_hash(state.hash) } else { Some(state.hash) };
         match state.id {
-            Some(id) => self
-                .conn
-                .prepare_cached(
+            Some(id) => {
+                self.conn.prepare_cached(
                     "UPDATE raw_records SET parent = ?2, seq = ?3, hash = ?4, codec = ?5, body = ?6, observed_at_ms = ?7,
                      row_id = coalesce(?8, row_id) WHERE id = ?1",
                 )?
-                .execute(params![id, raw.parent, raw.seq, hash, codec, body, self.now_ms, row_id])?,
+                .execute(params![id, raw.parent, raw.seq, hash, codec, body, self.now_ms, row_id])?;
+            }
             None => {
                 let number = raw.id.as_deref().and_then(number_of);
                 hot(&mut self.hot.raw_insert, self.conn, INSERT)?.execute(params![
@@ -120,9 +120,8 @@ impl Tx<'_> {
                 {
                     *greatest = number.max(*greatest);
                 }
-                1
             }
-        };
+        }
         Ok(())
     }
 
