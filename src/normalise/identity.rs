@@ -41,6 +41,12 @@ pub fn read_phone_tables() {
     READ.call_once(|| drop(phonenumber::parse(None, "+12025550123")));
 }
 
+/// Has them read by a thread of its own, so that they are there when somebody's number comes.
+pub fn read_phone_tables_aside() {
+    static ASKED: Once = Once::new();
+    ASKED.call_once(|| drop(std::thread::Builder::new().name("phone-tables".to_owned()).spawn(read_phone_tables)));
+}
+
 /// Digits from which on a number without a plus may hold its country's code.
 const WHOLE: usize = 11;
 

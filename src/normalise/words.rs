@@ -88,13 +88,22 @@ const INDEXED: usize = 1 << 20;
 
 /// The form in which a stored text is indexed; borrowed where that is the text itself.
 #[must_use]
-pub fn index_form(text: &str) -> Cow<'_, str> {
+fn index_form(text: &str) -> Cow<'_, str> {
     if text.len() <= INDEXED {
         return search_form(text);
     }
     let end = (0..=INDEXED).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     let (beginning, _) = text.split_at(end);
     Cow::Owned(search_form(beginning).into_owned())
+}
+
+/// The same where it is another text; `None` where the text itself is indexed.
+#[must_use]
+pub fn own_index_form(text: &str) -> Option<String> {
+    match index_form(text) {
+        Cow::Owned(form) => Some(form),
+        Cow::Borrowed(_) => None,
+    }
 }
 
 fn is_in_word(c: char) -> bool {

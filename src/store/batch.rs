@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::StoreError;
 use super::pack::{self, Packed};
 use crate::model::{Hasher, MessageRow, Patch, RawRecord, Reject, Row, StreamKey};
-use crate::normalise::read_phone_tables;
+use crate::normalise::{own_index_form, read_phone_tables};
 
 /// One page's worth of writing. Everything in it happens, or nothing.
 #[derive(Debug, Default)]
@@ -100,8 +100,22 @@ pub struct Record {
 pub(super) struct Ready {
     /// The raw form as it is stored.
     packed: Packed,
-    /// The content hashes of its messages, in their order.
-    contents: Vec<i64>,
+    /// Of its messages, in their order.
+    messages: Vec<Known>,
+}
+
+/// What was worked out of a message before it reached the writer.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) content_hash: i64,
+    /// The form in which its text is indexed, where that is another text.
+    pub(super) form: Option<String>,
+}
+
+impl Known {
+    fn of(message: &MessageRow) -> Self {
+        Self { content_hash: message.content_hash(), form: own_index_form(&message.body_text) }
+    }
 }
 
 impl Record {
@@ -125,15 +139,15 @@ impl Record {
             if rows.iter().any(has_phone) {
                 read_phone_tables();
             }
-            let contents = messages(rows).map(MessageRow::content_hash).collect();
-            self.ready = Some(Ready { packed: self.pack(), contents });
+            let messages = messages(rows).map(Known::of).collect();
+            self.ready = Some(Ready { packed: self.pack(), messages });
         }
         self
     }
 
-    /// The content hash of one of its messages, counted from the first, where it was worked out already.
-    pub(super) fn content_hash(&self, message: usize) -> Option<i64> {
-        self.ready.as_ref()?.contents.get(message).copied()
+    /// What was worked out already of one of its messages, counted from the first.
+    pub(super) fn known(&self, message: usize) -> Option<&Known> {
+        self.ready.as_ref()?.messages.get(message)
     }
 
     /// The raw form as it is stored. `says`: the message that it made says what the record does.

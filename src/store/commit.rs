@@ -256,7 +256,7 @@ impl Tx<'_> {
                     Row::Contact(hint) => self.contact_hint(hint)?,
                     Row::Conversation(row) => self.conversation(row)?,
                     Row::Message(row) => {
-                        self.message(row, record.content_hash(messages))?;
+                        self.message(row, record.known(messages))?;
                         messages += 1;
                     }
                 }

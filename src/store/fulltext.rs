@@ -12,7 +12,6 @@
 //! A damaged index must not hold up syncing: where it fails, it is marked as behind, and built anew by the next process
 //! that opens the store for writing, or by `search rebuild`.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavio
 
 use super::failpoint::failpoint;
 use super::{Store, StoreError};
-use crate::normalise::{FORM_RULES, index_form};
+use crate::normalise::{FORM_RULES, own_index_form};
 use crate::telemetry::events;
 
 /// How the index takes texts apart, for those that are made beside it. Marks belong to words, as migration 3 says.
@@ -64,11 +63,13 @@ impl Filling {
     }
 }
 
-/// Messages whose text changed, and what it was: `None` for a new one.
+/// Messages that were made, and those whose text changed.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    before: BTreeMap<i64, Option<String>>,
-    made: usize,
+    /// Ascending, as new rows are numbered.
+    made: Vec<i64>,
+    /// What the others said.
+    before: BTreeMap<i64, String>,
     /// Of those that were made, those that changed right after: their form is not that of their text any more.
     made_and_changed: BTreeSet<i64>,
     /// Words that must leave no trace are among them.
@@ -76,26 +77,21 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// A message that was just made. Keeps the form of its text, where that is another.
-    pub(super) fn made(&mut self, conn: &Connection, id: i64, text: &str) -> rusqlite::Result<()> {
-        if let std::borrow::Cow::Owned(form) = index_form(text) {
-            keep_form(conn, id, &form)?;
+    /// A message that was just made. Keeps the form in which its text is indexed, where that is another.
+    pub(super) fn made(&mut self, conn: &Connection, id: i64, form: Option<&str>) -> rusqlite::Result<()> {
+        if let Some(form) = form {
+            keep_form(conn, id, form)?;
         }
-        self.before.entry(id).or_insert(None);
-        self.made += 1;
+        self.made.push(id);
         Ok(())
     }
 
     /// A message that said `before` until now.
     pub(super) fn changed(&mut self, id: i64, before: &str) {
-        match self.before.entry(id) {
-            Entry::Vacant(entry) => {
-                entry.insert(Some(before.to_owned()));
-            }
-            Entry::Occupied(entry) if entry.get().is_none() => {
-                self.made_and_changed.insert(id);
-            }
-            Entry::Occupied(_) => {}
+        if self.made.binary_search(&id).is_ok() {
+            self.made_and_changed.insert(id);
+        } else {
+            self.before.entry(id).or_insert_with(|| before.to_owned());
         }
     }
 
@@ -107,15 +103,13 @@ impl Texts {
 
     /// How many messages were made.
     pub(super) fn count_made(&self) -> usize {
-        self.made
+        self.made.len()
     }
 
     /// Lets the index follow, inside the transaction that changed the texts. `wait`: new messages may be left for later.
     pub(super) fn settle(&mut self, conn: &Connection, wait: bool) -> rusqlite::Result<()> {
-        let before = std::mem::take(&mut self.before);
-        let (erased, made) = (std::mem::take(&mut self.erased), std::mem::take(&mut self.made) > 0);
-        let made_and_changed = std::mem::take(&mut self.made_and_changed);
-        if before.is_empty() {
+        let Self { made, before, made_and_changed, erased } = std::mem::take(self);
+        if made.is_empty() && before.is_empty() {
             return Ok(());
         }
         // One that has to be built anew is not asked how far it goes; forms follow all the same, or an erased text would
@@ -124,12 +118,12 @@ impl Texts {
         let filled_to = if sound { filled_to(conn)? } else { i64::MAX };
         let mut changes = Vec::new();
         for (id, old) in before {
-            if id <= filled_to {
-                changes.extend(form_of_change(conn, id, old)?);
-            } else if old.is_some() || made_and_changed.contains(&id) {
-                // The index does not have it yet, and meets what stands there then.
-                form_of_change(conn, id, None)?;
-            }
+            // What the index does not have yet, it meets as it stands there then.
+            let old = Some(old).filter(|_| id <= filled_to);
+            changes.extend(form_of_change(conn, id, old)?.filter(|_| id <= filled_to));
+        }
+        for id in made_and_changed {
+            form_of_change(conn, id, None)?;
         }
         if !sound {
             // Built anew, it has what stands there then.
@@ -140,7 +134,7 @@ impl Texts {
         }
         guarded(conn, || {
             write(conn, &changes)?;
-            if made && !wait {
+            if !made.is_empty() && !wait {
                 fill_beyond(conn, filled_to)?;
             }
             flush(conn)
@@ -225,13 +219,7 @@ fn form_of_change(conn: &Connection, id: i64, old: Option<String>) -> rusqlite::
         .prepare_cached("SELECT form FROM search_forms WHERE message_id = ?1")?
         .query_row([id], |row| row.get(0))
         .optional()?;
-    let wanted = match &text {
-        Some(text) => match index_form(text) {
-            std::borrow::Cow::Owned(form) => Some(form),
-            std::borrow::Cow::Borrowed(_) => None,
-        },
-        None => None,
-    };
+    let wanted = text.as_deref().and_then(own_index_form);
     if form != wanted {
         match &wanted {
             Some(form) => keep_form(conn, id, form)?,
@@ -328,7 +316,7 @@ pub(super) fn rebuild(conn: &mut Connection) -> rusqlite::Result<u64> {
         let Some((last, _)) = texts.last() else { break };
         (after, messages) = (*last, messages + texts.len());
         for (id, text) in &texts {
-            if let std::borrow::Cow::Owned(form) = index_form(text) {
+            if let Some(form) = own_index_form(text) {
                 transaction
                     .prepare_cached("INSERT INTO search_forms (message_id, form) VALUES (?1, ?2)")?
                     .execute(params![id, form])?;

@@ -1,13 +1,16 @@
 //! Messages: guarded upsert, revisions, and who wrote them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use rusqlite::{OptionalExtension as _, params};
 
+use super::batch::Known;
 use super::commit::{Tx, hot};
 use super::raw;
 use crate::model::{AuthorKind, MessageRow};
+use crate::normalise::own_index_form;
 
 /// Who has which role in a conversation, by participant id.
 #[derive(Debug, Default)]
@@ -53,8 +56,8 @@ struct Stored {
 
 impl Tx<'_> {
     /// Applies a message: inserted if new, ignored if the same or older, else updated with what it said before kept.
-    /// `hash`: its content hash, where that was worked out already.
-    pub(super) fn message(&mut self, row: &MessageRow, hash: Option<i64>) -> rusqlite::Result<()> {
+    /// `known`: what was worked out of it already.
+    pub(super) fn message(&mut self, row: &MessageRow, known: Option<&Known>) -> rusqlite::Result<()> {
         let conversation = self.conversation_id(&row.conversation)?;
         let stored = self.stored_message(conversation, &row.external_id)?;
         let shrouded = self.shrouded_message(conversation, row, stored.as_ref().map(|stored| stored.erased))?;
@@ -63,10 +66,18 @@ impl Tx<'_> {
             let newest = self.newest.entry(conversation).or_insert(sent);
             *newest = (*newest).max(sent);
         }
-        let hash = hash.filter(|_| !blank).unwrap_or_else(|| row.content_hash());
+        let known = known.filter(|_| !blank);
+        let hash = known.map_or_else(|| row.content_hash(), |known| known.content_hash);
         self.made = stored.as_ref().map(|stored| stored.id);
         match stored {
-            None => self.insert_message(conversation, row, hash, blank),
+            None => {
+                let id = self.insert_message(conversation, row, hash, blank)?;
+                let form = known.map_or_else(
+                    || own_index_form(&row.body_text).map(Cow::Owned),
+                    |known| known.form.as_deref().map(Cow::Borrowed),
+                );
+                self.texts.made(self.conn, id, form.as_deref())
+            }
             Some(before) if self.is_older(before.version, row.version) => {
                 self.counts.messages.unchanged += u64::from(!self.counted(before.rev));
                 Ok(())
@@ -169,7 +180,7 @@ impl Tx<'_> {
         })
     }
 
-    fn insert_message(&mut self, conversation: i64, row: &MessageRow, hash: i64, blank: bool) -> rusqlite::Result<()> {
+    fn insert_message(&mut self, conversation: i64, row: &MessageRow, hash: i64, blank: bool) -> rusqlite::Result<i64> {
         let (author, author_kind, rule) = self.author(conversation, row)?;
         let rev = self.next_rev();
         let version = self.credible(row.version);
@@ -195,10 +206,9 @@ impl Tx<'_> {
             blank.then_some(self.now_ms)
         ])?;
         self.parts(id, row)?;
-        self.texts.made(self.conn, id, &row.body_text)?;
         (self.made, self.says) = (Some(id), Some(id).filter(|_| !blank));
         self.counts.messages.inserted += 1;
-        Ok(())
+        Ok(id)
     }
 
     fn update_message(

@@ -1,6 +1,7 @@
 //! Finding out who is who, after the feeds: names never hold up messages.
 
 use super::error::PassError;
+use super::outbox::Outbox;
 use super::runner::Runner;
 use crate::http::FetchError;
 use crate::provider::{Unknown, UnknownParticipant};
@@ -62,6 +63,19 @@ impl Runner {
     }
 
     async fn look_up(&self, participants: &[UnknownParticipant], misses_in_a_row: u32) -> Result<(), PassError> {
+        let mut outbox = Outbox::default();
+        let looked_up = self.look_up_each(&mut outbox, participants, misses_in_a_row).await;
+        // As with feeds: that something could not be stored is the worse news.
+        self.settle(&mut outbox).await?;
+        looked_up
+    }
+
+    async fn look_up_each(
+        &self,
+        outbox: &mut Outbox,
+        participants: &[UnknownParticipant],
+        misses_in_a_row: u32,
+    ) -> Result<(), PassError> {
         let mut misses = 0;
         for participant in participants {
             failpoint!("fetch.before");
@@ -86,7 +100,7 @@ impl Runner {
                     return Ok(());
                 }
             }
-            self.commit(batch).await?;
+            self.post(outbox, batch).await?;
             if misses_in_a_row > 0 && misses >= misses_in_a_row {
                 return Ok(());
             }

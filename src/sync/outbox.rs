@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::runner::Runner;
 use super::tell;
 use crate::model::Row;
+use crate::normalise::read_phone_tables_aside;
 use crate::store::{Batch, Committed, Posted, StoreError};
 use crate::telemetry::events;
 
@@ -56,6 +57,10 @@ impl Runner {
         let rows = RowsOf::batch(&batch);
         let bytes = batch.records.iter().map(|record| record.raw.json.get().len()).sum();
         while outbox.under_way.len() >= PAGES || outbox.bytes > 0 && outbox.bytes + bytes > BYTES {
+            if self.pass.first {
+                // While the store is behind there is time for what the people of this history will need.
+                read_phone_tables_aside();
+            }
             self.settle_oldest(outbox).await?;
         }
         let posted = self.store.post(batch).await?;
