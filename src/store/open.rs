@@ -1,13 +1,13 @@
 //! Opening the file: private to its owner, never a foreign or newer one, always with the same settings.
 
-use std::fs::{File, OpenOptions};
-use std::io::Read as _;
+use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use url::Url;
 
 use super::failpoint::failpoint;
 use super::{StoreError, patience, schema};
@@ -24,9 +24,9 @@ pub(super) fn open_writer(path: &Path, now_ms: i64) -> Result<Connection, StoreE
     if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         return Err(StoreError::NoFolder { path: path.to_owned() });
     }
-    let fresh = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match fresh {
-        Ok(_) => {}
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        // Before SQLite locks anything: closing the file once gives up all locks that this process has on it.
+        Ok(file) => drop(file),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => look_at_header(path)?,
         Err(error) => return Err(unopenable(error.to_string())),
     }
@@ -86,28 +86,35 @@ pub(super) fn open_as_it_is(path: &Path) -> Result<(Connection, i64), StoreError
     Ok((connection, version))
 }
 
-/// Refuses a foreign or newer file from its first 100 bytes, before SQLite could touch it.
+/// Refuses a foreign or newer file by its header, before anything could be changed in it or made beside it.
+///
+/// SQLite reads the header, as a file that nobody changes: no lock is taken and no log looked at. It must not be read past
+/// SQLite: a process gives up all its locks on a file when it closes it once (POSIX), and whoever closed the store next
+/// elsewhere would take it for unused and delete the log that this process writes to.
 fn look_at_header(path: &Path) -> Result<(), StoreError> {
-    let unopenable = |cause: std::io::Error| StoreError::Unopenable { path: path.to_owned(), cause: cause.to_string() };
+    let unopenable = |cause: String| StoreError::Unopenable { path: path.to_owned(), cause };
     let foreign = |found: String| StoreError::Foreign { path: path.to_owned(), found };
     if path.is_dir() {
         return Err(foreign("a folder".to_owned()));
     }
-    let mut header = Vec::with_capacity(100);
-    File::open(path).map_err(unopenable)?.take(100).read_to_end(&mut header).map_err(unopenable)?;
-    if header.is_empty() {
-        return Ok(());
-    }
-    if !header.starts_with(b"SQLite format 3\0") || header.len() < 100 {
-        return Err(foreign("not an SQLite file".to_owned()));
-    }
-    let number = |at: usize| {
-        header
-            .get(at..at + 4)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map_or(0, |bytes| i64::from(i32::from_be_bytes(bytes)))
+    let whole = std::path::absolute(path).map_err(|error| unopenable(error.to_string()))?;
+    let mut address = Url::from_file_path(whole).map_err(|()| unopenable("its path cannot be written".to_owned()))?;
+    address.set_query(Some("immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let marks = || {
+        let header = Connection::open_with_flags(address.as_str(), flags)?;
+        let mark = |name| header.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        Ok((mark("application_id")?, mark("user_version")?))
     };
-    let (version, application) = (number(60), number(68));
+    let (application, version) = match marks() {
+        Ok(marks) => marks,
+        Err(error) => match rusqlite::Error::sqlite_error_code(&error) {
+            Some(ErrorCode::NotADatabase) => return Err(foreign("not an SQLite file".to_owned())),
+            // A file to which somebody writes may look like that for a moment. With its log, it tells what it is.
+            Some(ErrorCode::DatabaseCorrupt) => return Ok(()),
+            _ => return Err(unopenable(error.to_string())),
+        },
+    };
     if application == schema::APPLICATION_ID {
         if version > schema::SCHEMA_VERSION {
             return Err(StoreError::Newer { path: path.to_owned(), found: version, known: schema::SCHEMA_VERSION });
@@ -204,7 +211,8 @@ mod tests {
         let connection = Connection::open(&newer).unwrap();
         connection.execute_batch("PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         drop(connection);
-        let foreign = folder.path().join("foreign.db");
+        // Its name has what an address would have to escape.
+        let foreign = folder.path().join("foreign ?#%41.db");
         Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (a); PRAGMA application_id = 7").unwrap();
         let other = folder.path().join("other.db");
         Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();

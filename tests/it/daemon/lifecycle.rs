@@ -136,9 +136,7 @@ async fn it_serves_health_and_metrics_of_what_it_reads() {
     let home = Home::new(&format!("{}[http]\nlisten = \"127.0.0.1:0\"\n", all.config()));
     let daemon = Daemon::start(&home);
     until("every source's first pass", SOON, || all_read(&home));
-    let log = daemon.log();
-    let (_, rest) = log.split_once("http.listen=").unwrap();
-    let address = rest.split_whitespace().next().unwrap().trim_matches('"').to_owned();
+    let address = address(&daemon);
     assert!(get(&address, "/healthz").starts_with("HTTP/1.1 200"));
     until("readiness", SOON, || get(&address, "/readyz").starts_with("HTTP/1.1 200"));
     let state = "chatloom_source_state{source=\"zaia\",provider=\"zaia\",state=\"well\"} 1";
@@ -146,6 +144,35 @@ async fn it_serves_health_and_metrics_of_what_it_reads() {
     assert!(get(&address, "/metrics").contains("chatloom_requests_total{source=\"bd\""));
     daemon.end();
     std::net::TcpStream::connect(&address).unwrap_err();
+}
+
+/// Whoever closes the store last takes its log away. An analyst who reads it beside the daemon is not the last, whatever the
+/// daemon itself read in between.
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_come_and_go_and_the_log_that_it_writes_to_stays() {
+    let all = Everybody::start().await;
+    let home = Home::new(&format!("{}[http]\nlisten = \"127.0.0.1:0\"\n", all.config()));
+    // Five minutes take half a second.
+    let daemon = Daemon::start_faulty(&home, "speed=600");
+    until("every source's first pass", SOON, || all_read(&home));
+    let address = address(&daemon);
+    let log_file = || {
+        let found = std::fs::metadata(home.folder.path().join("chatloom.db-wal"));
+        found.map(|file| std::os::unix::fs::MetadataExt::ino(&file)).ok()
+    };
+    let before = log_file();
+    assert!(before.is_some());
+    for page in ["/metrics", "/", "/readyz"] {
+        until(page, SOON, || get(&address, page).starts_with("HTTP/1.1 200"));
+        crate::python::said(crate::python::script("come_and_go.py").arg(home.db()));
+        assert_eq!(log_file(), before, "the log is gone after {page}");
+    }
+    let passed = passes(&home, "ok");
+    until("another pass", SOON, || passes(&home, "ok") > passed);
+    let log = daemon.end();
+    assert!(!log.contains("moved, deleted or replaced"), "{log}");
+    all.assert_all_exact(&home);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,6 +186,13 @@ async fn a_port_that_is_taken_ends_it_at_once_and_leaves_the_store_free() {
     assert_says(&refused.stderr, &["127.0.0.1"]);
     home.sync().await;
     all.assert_all_exact(&home);
+}
+
+/// Where it serves, as it says.
+fn address(daemon: &Daemon) -> String {
+    let log = daemon.log();
+    let (_, rest) = log.split_once("http.listen=").unwrap();
+    rest.split_whitespace().next().unwrap().trim_matches('"').to_owned()
 }
 
 /// Asks and reads until the other side hangs up.
