@@ -176,6 +176,12 @@ impl Store {
         self.post(batch).await?.done().await
     }
 
+    /// Whether as many batches wait as may, of whichever source.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.orders.capacity() == 0
+    }
+
     /// Sends a batch to be stored whole, or not at all, after all that was sent before. Waits while many others wait.
     ///
     /// # Errors

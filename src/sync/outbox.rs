@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use super::runner::Runner;
 use super::tell;
 use crate::model::Row;
-use crate::normalise::read_phone_tables_aside;
 use crate::store::{Batch, Committed, Posted, StoreError};
 use crate::telemetry::events;
 
@@ -57,11 +56,11 @@ impl Runner {
         let rows = RowsOf::batch(&batch);
         let bytes = batch.records.iter().map(|record| record.raw.json.get().len()).sum();
         while outbox.under_way.len() >= PAGES || outbox.bytes > 0 && outbox.bytes + bytes > BYTES {
-            if self.pass.first {
-                // While the store is behind there is time for what the people of this history will need.
-                read_phone_tables_aside();
-            }
+            self.note_store_behind();
             self.settle_oldest(outbox).await?;
+        }
+        if self.store.is_behind() {
+            self.note_store_behind();
         }
         let posted = self.store.post(batch).await?;
         outbox.bytes += bytes;

@@ -1,6 +1,6 @@
 //! What every part of a pass shares: the source's provider, its run, and the one way into the store.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
@@ -9,6 +9,7 @@ use super::outbox::RowsOf;
 use super::progress::Progress;
 use crate::http::Http;
 use crate::model::RawRecord;
+use crate::normalise::read_phone_tables_aside;
 use crate::provider::{Facts, Pass, Provider};
 use crate::store::{Batch, Chain, Counts, Record, RunMode, Store, StoreError, UsageNow};
 
@@ -62,6 +63,8 @@ pub(crate) struct Runner {
     pub(crate) read_whole: Mutex<std::collections::HashSet<&'static str>>,
     /// An unfiltered question was already spent on doubt in this pass.
     pub(crate) probed: AtomicBool,
+    /// The provider brings more than the store takes in: after a long pause, as in a first pass.
+    store_behind: AtomicBool,
 }
 
 /// What a run is for.
@@ -114,6 +117,7 @@ impl Runner {
             read_whole: Mutex::default(),
             refetches: tokio::sync::RwLock::new(0),
             probed: AtomicBool::new(false),
+            store_behind: AtomicBool::new(false),
         }))
     }
 
@@ -155,7 +159,7 @@ impl Runner {
             run_id: self.run_id,
             run_start_rev: self.run_start_rev,
             chain: self.chain.clone(),
-            bulk: self.pass.first || self.pass.full,
+            bulk: self.pass.first || self.pass.full || self.is_store_behind(),
             now_ms: self.now(),
             facts: self.source.facts.take_fresh(),
             usage: self.usage(),
@@ -173,7 +177,21 @@ impl Runner {
             );
         }
         let record = Record::new(self.source.provider.record_stream(stream), raw, outcome);
-        if self.pass.first { record.made_ready() } else { record }
+        // Most are new there, and the writer is spared work.
+        if self.pass.first || self.is_store_behind() { record.made_ready() } else { record }
+    }
+
+    fn is_store_behind(&self) -> bool {
+        self.store_behind.load(Ordering::Relaxed)
+    }
+
+    /// Takes note that as many pages wait for the store as may: the rest of the pass is done as very many are.
+    pub(crate) fn note_store_behind(&self) {
+        self.store_behind.store(true, Ordering::Relaxed);
+        if self.pass.first {
+            // There is time for what the people of this history will need.
+            read_phone_tables_aside();
+        }
     }
 
     /// Commits a batch and counts it.

@@ -1,6 +1,7 @@
 //! A run that ends well has met whatever was there when it began, also where the one before it died.
 #![cfg(debug_assertions)]
 
+use crate::daemon::{SOON, until};
 use crate::failures::Everybody;
 use crate::harness::{Home, NOW_MS};
 use crate::kill_rig::run;
@@ -86,6 +87,54 @@ async fn a_first_run_after_one_that_died_meets_what_came_since() {
             all.assert_exact(&home, "bd");
         }
         panic!("it never ends");
+    })
+    .await;
+}
+
+/// After a long pause a pass that is no first one brings as much as one: the index waits for its words there too, and what
+/// it lacks when the pass dies it has after the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_brings_very_many_and_dies_leaves_no_word_out_of_the_index() {
+    let all = Everybody::start().await;
+    blocking(move || {
+        let home = Home::new(&all.config());
+        must_end_well(&run(&home, &["sync", "--source", "bd"], ""));
+        {
+            let mut world = all.bd.world();
+            let (thread, owner) = (world.data.threads[1].token.clone(), world.data.threads[1].owner.clone());
+            for number in 0..8_000 {
+                world.data.add_message(&thread, &owner, NOW_MS + 1_000 * number, &format!("word{number}"));
+            }
+        }
+        let lacking = || {
+            home.number(
+                "SELECT count(*) FROM messages WHERE id > (SELECT coalesce(max(id), 0) FROM message_search_docsize)",
+            )
+        };
+        let mut lacked = 0;
+        for commits in [8, 9, 10] {
+            let requests = || all.bd.world().requests();
+            let more_than = |number: usize| until("requests", SOON, || requests() > number);
+            let before = requests();
+            let faults = format!("crash=commit.done:{commits}");
+            let ended = std::thread::scope(|scope| {
+                let pass = scope.spawn(|| run(&home, &["sync", "--source", "bd"], &faults));
+                // Somebody holds the store up until as many pages wait as may.
+                more_than(before + 3);
+                let holder = rusqlite::Connection::open(home.db()).unwrap();
+                holder.busy_timeout(SOON).unwrap();
+                holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+                more_than(requests() + 8);
+                drop(holder);
+                pass.join().unwrap()
+            });
+            assert_eq!(ended.code, None, "{}", ended.stderr);
+            lacked = lacking().max(lacked);
+        }
+        assert!(lacked > 0, "the index never waited");
+        must_end_well(&run(&home, &["sync", "--source", "bd"], ""));
+        assert_eq!(lacking(), 0);
+        all.assert_exact(&home, "bd");
     })
     .await;
 }
