@@ -19,13 +19,14 @@ from process import PROGRAM, ROOT, Server, cpu, held, say, to_its_end  # noqa: E
 WORK = ROOT / "target" / "limits"
 
 
-def source(base, number=0):
+def source(base, number=0, poll="5m"):
     return f"""[[sources]]
 name = "directory{number}"
 provider = "brilliant_directories"
 base_url = "{base}"
 api_key = "bd-key-{number}"
 requests_per_minute = 100000000
+poll = "{poll}"
 """
 
 
@@ -128,10 +129,10 @@ def memory(sizes):
     return lines + [""] + facts
 
 
-def idle(count, seconds):
-    """A daemon of so many sources that have nothing to do."""
+def idle(count, seconds, poll):
+    """A daemon of so many sources of which no poll brings anything."""
     with Server(100) as server:
-        folder = fresh("idle", "".join(source(server.base, number) for number in range(count)))
+        folder = fresh("idle", "".join(source(server.base, number, poll) for number in range(count)))
         with open(folder / "log", "w") as log:
             child = start(folder, "run", stdout=log, stderr=log)
             while True:
@@ -148,8 +149,8 @@ def idle(count, seconds):
             time.sleep(seconds)
             share = (cpu(child.pid) - before) / (time.monotonic() - begun)
             text = (
-                f"- `run` with {count} sources, after their first passes: {share * 100:.2f} % of a core in {seconds} s, in which"
-                f" {server.requests()} requests were due; {held(child.pid, 'VmRSS'):.0f} MiB, {held(child.pid):.0f} at most."
+                f"- `run` with {count} sources, each polled every {poll}, after their first passes: {share * 100:.2f} % of a core in {seconds} s, in which"
+                f" {server.requests()} requests were made; {held(child.pid, 'VmRSS'):.0f} MiB, {held(child.pid):.0f} at most."
             )
             child.terminate()
             child.wait()
@@ -247,7 +248,7 @@ def main():
     if "memory" in arguments.parts:
         lines += memory(arguments.messages)
     if "idle" in arguments.parts:
-        lines += idle(100, 60) + starting(1000)
+        lines += idle(100, 60, "5m") + idle(100, 60, "1m") + starting(1000)
     if "growth" in arguments.parts:
         lines += growth(arguments.large)
     text = "\n".join(lines) + "\n"
