@@ -155,10 +155,8 @@ impl Tx<'_> {
         if let Some((_, Some(forgotten))) = shrouded {
             self.forget_conversation(id, forgotten)?;
         }
-        let made = stored.is_none();
-        let agents_changed = self.roles_of(id, made, row)?;
-        // One that was just made has no messages.
-        if !made && (agents_changed || after.contact != before.contact) {
+        let agents_changed = self.roles_of(id, row)?;
+        if agents_changed || after.contact != before.contact {
             self.reassign_authors(id)?;
         }
         let counts = &mut self.counts.conversations;
@@ -284,8 +282,7 @@ impl Tx<'_> {
     }
 
     /// Replaces who else has a role in a conversation. A contact stays one, even if named among those who answer.
-    /// `made`: it was just made, and nobody has a role there yet.
-    fn roles_of(&mut self, conversation: i64, made: bool, row: &ConversationRow) -> rusqlite::Result<bool> {
+    fn roles_of(&mut self, conversation: i64, row: &ConversationRow) -> rusqlite::Result<bool> {
         let agents: &[String] = match &row.agents {
             Patch::Keep => return Ok(false),
             Patch::Clear => &[],
@@ -298,15 +295,19 @@ impl Tx<'_> {
         for external_id in &row.other_contacts {
             wanted.insert(self.participant_in_role(external_id, ParticipantKind::Contact)?, "contact");
         }
-        let stored = if made { Vec::new() } else { self.stored_roles(conversation)? };
+        let stored: Vec<(i64, String)> = self
+            .conn
+            .prepare_cached(
+                "SELECT participant_id, role FROM conversation_roles WHERE conversation_id = ?1 ORDER BY participant_id",
+            )?
+            .query_map([conversation], |found| Ok((found.get(0)?, found.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
         if stored.iter().map(|(id, role)| (*id, role.as_str())).eq(wanted.iter().map(|(id, role)| (*id, *role))) {
             return Ok(false);
         }
-        if !stored.is_empty() {
-            self.conn
-                .prepare_cached("DELETE FROM conversation_roles WHERE conversation_id = ?1")?
-                .execute([conversation])?;
-        }
+        self.conn
+            .prepare_cached("DELETE FROM conversation_roles WHERE conversation_id = ?1")?
+            .execute([conversation])?;
         for (id, role) in wanted {
             self.conn
                 .prepare_cached(
@@ -315,15 +316,6 @@ impl Tx<'_> {
                 .execute(params![conversation, id, role])?;
         }
         Ok(true)
-    }
-
-    fn stored_roles(&self, conversation: i64) -> rusqlite::Result<Vec<(i64, String)>> {
-        self.conn
-            .prepare_cached(
-                "SELECT participant_id, role FROM conversation_roles WHERE conversation_id = ?1 ORDER BY participant_id",
-            )?
-            .query_map([conversation], |found| Ok((found.get(0)?, found.get(1)?)))?
-            .collect()
     }
 
     /// Moves `last_message_at` of the conversations whose messages this batch brought.

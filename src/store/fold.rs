@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::model::{ConversationRow, MessageRow, Patch, RawRecord, Reject, Row};
-    use crate::store::{Record, open, shroud};
+    use crate::store::{Record, fulltext, open, shroud};
 
     /// What a record says: of a thread, of a message, or nothing that can be read.
     #[derive(Debug, Clone)]
@@ -125,7 +125,7 @@ mod tests {
             Said::Message { id, author, text } => {
                 let mut row = MessageRow::new("c", IDS[*id]);
                 row.author = Some(PEOPLE[*author].to_owned());
-                row.body_text = ["one", "two words", "three"][*text].to_owned();
+                row.body_text = ["one", "two words", "three 三つ words"][*text].to_owned();
                 row.sent_at_ms = Some(10 + i64::try_from(*id).unwrap());
                 Record::new("messages", raw(IDS[*id]), Ok(vec![Row::Message(row)]))
             }
@@ -137,7 +137,9 @@ mod tests {
     /// Two sources; in the first, somebody was forgotten.
     fn store() -> Connection {
         let folder = tempfile::tempdir().unwrap();
-        let conn = open::open_writer(&folder.path().join("t.db"), 1).unwrap();
+        let mut conn = open::open_writer(&folder.path().join("t.db"), 1).unwrap();
+        // The index is kept in step from here on.
+        fulltext::catch_up(&mut conn).unwrap();
         conn.execute_batch(
             "INSERT INTO sources (id, name, provider, base_url) VALUES (1, 'a', 'zaia', 'u'), (2, 'b', 'zaia', 'u');
              INSERT INTO sync_runs (id, source_id, mode, status, started_at_ms)
@@ -167,6 +169,7 @@ mod tests {
             "SELECT json_array(source_id, external_id, body, resolved_at_ms IS NULL) FROM dead_letters ORDER BY 1",
             "SELECT json_array(conversation_id, messages, contact_messages, agent_messages, answered) FROM conversation_stats ORDER BY 1",
             "SELECT json_array(rowid) FROM message_search WHERE message_search MATCH 'words' ORDER BY rowid",
+            "SELECT json_array(message_id, form) FROM search_forms ORDER BY 1",
             "SELECT json_array(id, rows_in, inserted, updated, deleted, dead) FROM sync_runs ORDER BY id",
         ]
         .iter()
@@ -175,6 +178,19 @@ mod tests {
             statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect::<Vec<String>>()
         })
         .collect()
+    }
+
+    /// As after the newest messages were taken out by hand: the next have their numbers.
+    #[test]
+    fn a_new_message_is_found_where_the_index_has_its_number_already() {
+        let conn = store();
+        conn.execute("INSERT INTO message_search (rowid, body_text) VALUES (1000, 'nobody')", []).unwrap();
+        let said = Said::Message { id: 0, author: 0, text: 1 };
+        let batch =
+            Batch { source_id: 1, run_id: 1, now_ms: 1000, records: vec![record(&said, false)], ..Batch::default() };
+        apply(&conn, &batch).unwrap();
+        let found = "SELECT rowid FROM message_search WHERE message_search MATCH 'words'";
+        assert_eq!(conn.query_row(found, [], |row| row.get::<_, i64>(0)), Ok(1));
     }
 
     proptest! {

@@ -55,11 +55,23 @@ impl Filling {
             return true;
         }
         self.waiting += made;
-        let waits = self.waiting < WAITING && now.saturating_duration_since(self.last) < WAIT;
+        let waits = self.waiting < WAITING && !self.is_late(now);
         if !waits {
             *self = Self::new(now);
         }
         waits
+    }
+
+    /// Puts in what waits for too long, where the transactions that come now make no messages.
+    pub(super) fn not_too_late(&mut self, conn: &mut Connection, now: Instant) {
+        if self.waiting > 0 && self.is_late(now) {
+            *self = Self::new(now);
+            fill_apart(conn);
+        }
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) >= WAIT
     }
 }
 
@@ -124,6 +136,13 @@ impl Texts {
         }
         for id in made_and_changed {
             form_of_change(conn, id, None)?;
+        }
+        if sound {
+            // The index has one of that number already: rows were taken out, or words put in, by hand.
+            for id in made.iter().take_while(|id| **id <= filled_to) {
+                changes.extend(form_of_change(conn, *id, None)?);
+            }
+            changes.sort_by_key(|change| change.id);
         }
         if !sound {
             // Built anew, it has what stands there then.
@@ -355,6 +374,18 @@ pub(super) fn merge_slice(conn: &Connection) -> rusqlite::Result<bool> {
 }
 
 impl Store {
+    /// Puts what waits into the index now.
+    ///
+    /// # Errors
+    /// The writing thread has ended. Whatever else goes wrong is no harm: it waits on.
+    pub async fn fill_search(&self) -> Result<(), StoreError> {
+        self.on_writer("filling the full-text index", |conn| {
+            fill_apart(conn);
+            Ok(())
+        })
+        .await
+    }
+
     /// Builds the full-text index anew; how many messages it has then.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Opening the file: private to its owner, never a foreign or newer one, always with the same settings.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -103,6 +103,8 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let marks = || {
         let header = Connection::open_with_flags(address.as_str(), flags)?;
+        // The header counts too where the file is shorter than it says.
+        header.execute_batch("PRAGMA writable_schema = ON")?;
         let mark = |name| header.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         Ok((mark("application_id")?, mark("user_version")?))
     };
@@ -112,7 +114,7 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
             Some(ErrorCode::NotADatabase) => return Err(foreign("not an SQLite file".to_owned())),
             // A file to which somebody writes may look like that for a moment. With its log, it tells what it is.
             Some(ErrorCode::DatabaseCorrupt) => return Ok(()),
-            _ => return Err(unopenable(error.to_string())),
+            _ => return Err(unopenable(why_not(path).unwrap_or_else(|| error.to_string()))),
         },
     };
     if application == schema::APPLICATION_ID {
@@ -123,6 +125,11 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
     }
     // A store that was killed while it was made has its marks in the WAL only; `migrate` looks again.
     if application == 0 && version == 0 { Ok(()) } else { Err(foreign(format!("application_id {application}"))) }
+}
+
+/// Why the system does not open a file. One that it does open stays so, see [`look_at_header`].
+fn why_not(path: &Path) -> Option<String> {
+    File::open(path).map(std::mem::forget).err().map(|error| error.to_string())
 }
 
 fn settle(connection: &mut Connection) -> rusqlite::Result<()> {

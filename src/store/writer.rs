@@ -359,5 +359,6 @@ fn commit_all(
     failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
     failpoint!("commit.done");
+    filling.not_too_late(connection, Instant::now());
     Ok(committed)
 }

@@ -18,6 +18,10 @@ impl Runner {
             return Ok(());
         }
         self.progress.doing("names");
+        // Names take a while where the provider has limits, and bring no messages.
+        if self.is_bulk() {
+            self.store.fill_search().await?;
+        }
         let ids = self.store.unknown(self.source_id, self.now().saturating_sub(ASK_AGAIN_MS)).await?;
         let unknown = Unknown {
             participants: ids
@@ -81,15 +85,14 @@ impl Runner {
             failpoint!("fetch.before");
             let found = self.source.provider.lookup(participant).await;
             failpoint!("fetch.after");
-            let mut batch = self.batch();
-            match found {
+            let record = match found {
                 Ok(Some(found)) => {
                     misses = 0;
-                    batch.records.push(self.record(found.stream, found.record));
+                    Some(self.record(found.stream, found.record))
                 }
                 Ok(None) | Err(FetchError::NotFound { .. }) => {
                     misses += 1;
-                    batch.misses.push(participant.external_id.clone());
+                    None
                 }
                 Err(error) => {
                     let error = PassError::from(error);
@@ -99,6 +102,11 @@ impl Runner {
                     self.warn("names", &error);
                     return Ok(());
                 }
+            };
+            let mut batch = self.batch();
+            match record {
+                Some(record) => batch.records.push(record),
+                None => batch.misses.push(participant.external_id.clone()),
             }
             self.post(outbox, batch).await?;
             if misses_in_a_row > 0 && misses >= misses_in_a_row {

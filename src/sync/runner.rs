@@ -159,7 +159,7 @@ impl Runner {
             run_id: self.run_id,
             run_start_rev: self.run_start_rev,
             chain: self.chain.clone(),
-            bulk: self.pass.first || self.pass.full || self.is_store_behind(),
+            bulk: self.is_bulk(),
             now_ms: self.now(),
             facts: self.source.facts.take_fresh(),
             usage: self.usage(),
@@ -179,6 +179,11 @@ impl Runner {
         let record = Record::new(self.source.provider.record_stream(stream), raw, outcome);
         // Most are new there, and the writer is spared work.
         if self.pass.first || self.is_store_behind() { record.made_ready() } else { record }
+    }
+
+    /// Whether its batches are of very many.
+    pub(crate) fn is_bulk(&self) -> bool {
+        self.pass.first || self.pass.full || self.is_store_behind()
     }
 
     fn is_store_behind(&self) -> bool {
