@@ -236,5 +236,11 @@ mod tests {
         assert!(matches!(open_writer(folder.path(), 1), Err(StoreError::Foreign { .. })));
         assert!(matches!(open_writer(&folder.path().join("no/such.db"), 1), Err(StoreError::NoFolder { .. })));
         assert!(matches!(open_reader(&folder.path().join("none.db")), Err(StoreError::Missing { .. })));
+        // The header counts also where the rest is gone.
+        OpenOptions::new().write(true).open(&newer).unwrap().set_len(20_000).unwrap();
+        assert!(matches!(open_writer(&newer, 1), Err(StoreError::Newer { found: 99, .. })));
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink("nowhere.db", &link).unwrap();
+        assert!(open_writer(&link, 1).unwrap_err().to_string().contains("No such file"));
     }
 }
