@@ -305,9 +305,11 @@ impl Tx<'_> {
         if stored.iter().map(|(id, role)| (*id, role.as_str())).eq(wanted.iter().map(|(id, role)| (*id, *role))) {
             return Ok(false);
         }
-        self.conn
-            .prepare_cached("DELETE FROM conversation_roles WHERE conversation_id = ?1")?
-            .execute([conversation])?;
+        if !stored.is_empty() {
+            self.conn
+                .prepare_cached("DELETE FROM conversation_roles WHERE conversation_id = ?1")?
+                .execute([conversation])?;
+        }
         for (id, role) in wanted {
             self.conn
                 .prepare_cached(

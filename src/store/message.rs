@@ -321,7 +321,7 @@ impl Tx<'_> {
             .conn
             .prepare_cached(
                 "SELECT id, author_id, author_rule, author_kind FROM messages
-                 WHERE conversation_id = ?1 AND author_rule IN (1, 2) AND author_id IS NOT NULL",
+                 WHERE conversation_id = ?1 AND author_rule BETWEEN 1 AND 2 AND author_id IS NOT NULL",
             )?
             .query_map([conversation], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
             .collect::<rusqlite::Result<_>>()?;

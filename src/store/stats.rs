@@ -19,7 +19,14 @@ const CHANGED: [&str; 2] =
 const MESSAGES: &str =
     "SELECT sent_at_ms, seq, id, author_kind FROM messages WHERE conversation_id = ?1 AND deleted_at_ms IS NULL";
 
-const RENEW: &str = "INSERT OR REPLACE INTO conversation_stats (conversation_id, messages, contact_messages, bot_messages, \
+/// Tried before [`MAKE`]. For one statement that does either, SQLite would keep a copy of every page that it touches, to
+/// take it back halfway.
+const RENEW: &str = "UPDATE conversation_stats SET messages = ?2, contact_messages = ?3, bot_messages = ?4, \
+    agent_messages = ?5, first_message_at_ms = ?6, last_message_at_ms = ?7, first_contact_at_ms = ?8, \
+    last_contact_at_ms = ?9, first_response_by = ?10, first_response_ms = ?11, first_bot_response_ms = ?12, \
+    first_agent_response_ms = ?13, answered = ?14, waiting_since_ms = ?15, reopened = ?16 WHERE conversation_id = ?1";
+
+const MAKE: &str = "INSERT INTO conversation_stats (conversation_id, messages, contact_messages, bot_messages, \
     agent_messages, first_message_at_ms, last_message_at_ms, first_contact_at_ms, last_contact_at_ms, first_response_by, \
     first_response_ms, first_bot_response_ms, first_agent_response_ms, answered, waiting_since_ms, reopened) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
@@ -128,7 +135,7 @@ fn renew(conn: &Connection, conversation: i64) -> rusqlite::Result<()> {
     said.sort_unstable_by_key(|(place, _)| *place);
     let times = || said.iter().filter_map(|((sent, _, _), _)| *sent);
     let sums = Sums::of(&said);
-    conn.prepare_cached(RENEW)?.execute(params![
+    let row = params![
         conversation,
         sums.messages,
         sums.by_contact,
@@ -145,7 +152,10 @@ fn renew(conn: &Connection, conversation: i64) -> rusqlite::Result<()> {
         !sums.contact_spoke_last,
         sums.waiting_since,
         sums.reopened
-    ])?;
+    ];
+    if conn.prepare_cached(RENEW)?.execute(row)? == 0 {
+        conn.prepare_cached(MAKE)?.execute(row)?;
+    }
     Ok(())
 }
 
