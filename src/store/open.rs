@@ -15,6 +15,9 @@ use super::{StoreError, patience, schema};
 /// The oldest SQLite without the WAL-reset bug (fixed in 3.51.3), which can lose committed writes.
 const OLDEST_ENGINE: i32 = 3_051_003;
 
+/// Bytes of an SQLite file's header.
+const HEADER: u64 = 100;
+
 /// The connection that writes: makes the file (mode 0600) if there is none, and brings its schema up to date.
 pub(super) fn open_writer(path: &Path, now_ms: i64) -> Result<Connection, StoreError> {
     let unopenable = |cause: String| StoreError::Unopenable { path: path.to_owned(), cause };
@@ -96,6 +99,10 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
     let foreign = |found: String| StoreError::Foreign { path: path.to_owned(), found };
     if path.is_dir() {
         return Err(foreign("a folder".to_owned()));
+    }
+    // SQLite would take what a shorter one lacks for zeros. An empty one is new.
+    if (1..HEADER).contains(&std::fs::metadata(path).map_or(0, |found| found.len())) {
+        return Err(foreign("not an SQLite file".to_owned()));
     }
     let whole = std::path::absolute(path).map_err(|error| unopenable(error.to_string()))?;
     let mut address = Url::from_file_path(whole).map_err(|()| unopenable("its path cannot be written".to_owned()))?;
