@@ -16,7 +16,8 @@ pub struct Batch {
     pub run_id: i64,
     /// What it shares with the other batches of its run.
     pub chain: Chain,
-    /// One of very many (of a first pass, a full one, one that brings more than the store takes in): the full-text index follows when some have come together.
+    /// One of very many (of a first pass, a full one, one that brings more than the store takes in): the full-text index
+    /// follows when some have come together.
     pub bulk: bool,
     /// The change counter when the run began: rows above it were already counted in this run.
     pub run_start_rev: i64,

@@ -109,8 +109,8 @@ impl<'c> Tx<'c> {
     }
 }
 
-/// Statements that run for every record, taken out of the connection's cache once a transaction: looking one up there takes the
-/// hash of its whole text.
+/// Statements that run for every record, taken out of the connection's cache once a transaction: looking one up there
+/// takes the hash of its whole text.
 #[derive(Default)]
 pub(super) struct Hot<'c> {
     pub(super) raw_state: Option<CachedStatement<'c>>,
