@@ -4,7 +4,7 @@
 //! in the order of row ids: the index buffers words as long as ids grow, and writes a part of its own whenever they do
 //! not. No trigger is needed.
 //!
-//! New messages of a first pass or a full one are put into the index many at a time: each filling makes a part of the
+//! New messages of a first pass or a full one are put into the index many at a time (`filling.rs`): each filling makes a part of the
 //! index, and parts have to be merged. What waits is plain from the tables, so a crash loses nothing: messages with a
 //! greater id than the greatest that the index has. They follow when enough have come together, when the last filling was
 //! long ago, when the run ends, or when the store is opened for writing. All else follows in its own transaction.
@@ -13,11 +13,11 @@
 //! that opens the store for writing, or by `search rebuild`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, params};
 
 use super::failpoint::failpoint;
+use super::filling::{fill_apart, fill_beyond};
 use super::{Store, StoreError};
 use crate::normalise::{FORM_RULES, own_index_form};
 use crate::telemetry::events;
@@ -31,49 +31,8 @@ const CHUNK: i64 = 1000;
 /// Pages that a slice of merging writes, about.
 const MERGED_PAGES: i64 = -200;
 
-/// New messages that may wait for the index, and for how long they may while pages come: who searches while a history is
-/// brought misses no more than that, and what came before a long pause.
-const WAITING: usize = 10_000;
-const WAIT: Duration = Duration::from_millis(500);
-
-/// What is known between transactions of new messages that wait. Only for when to fill the index: what waits is read
-/// from the tables.
-#[derive(Debug)]
-pub(super) struct Filling {
-    waiting: usize,
-    last: Instant,
-}
-
-impl Filling {
-    pub(super) fn new(now: Instant) -> Self {
-        Self { waiting: 0, last: now }
-    }
-
-    /// Whether a transaction that made so many more, all of them of runs that make very many, may leave them waiting.
-    pub(super) fn may_wait(&mut self, made: usize, now: Instant) -> bool {
-        if made == 0 {
-            return true;
-        }
-        self.waiting += made;
-        let waits = self.waiting < WAITING && !self.is_late(now);
-        if !waits {
-            *self = Self::new(now);
-        }
-        waits
-    }
-
-    /// Puts in what waits for too long, where the transactions that come now make no messages.
-    pub(super) fn not_too_late(&mut self, conn: &mut Connection, now: Instant) {
-        if self.waiting > 0 && self.is_late(now) {
-            *self = Self::new(now);
-            fill_apart(conn);
-        }
-    }
-
-    fn is_late(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.last) >= WAIT
-    }
-}
+/// Marks the index as one to be built anew.
+pub(super) const LEAVE_BEHIND: &str = "UPDATE search_state SET rules = 0";
 
 /// Messages that were made, and those whose text changed.
 #[derive(Debug, Default)]
@@ -151,9 +110,13 @@ impl Texts {
         if erased {
             conn.prepare_cached("UPDATE search_state SET merge_due = 1 WHERE merge_due = 0")?.execute([])?;
         }
+        let fill = !made.is_empty() && !wait;
+        if changes.is_empty() && !fill {
+            return Ok(());
+        }
         guarded(conn, || {
             write(conn, &changes)?;
-            if !made.is_empty() && !wait {
+            if fill {
                 fill_beyond(conn, filled_to)?;
             }
             flush(conn)
@@ -161,13 +124,16 @@ impl Texts {
     }
 }
 
-/// Has the index written; if it is damaged, it is left behind for whoever builds it anew.
+/// Has the index written beside rows that must be stored; if it is damaged, it is left behind for whoever builds it anew.
+///
+/// For little at a time: as long as there is a savepoint, SQLite keeps a copy of every page that changes, in memory.
 fn guarded(conn: &Connection, work: impl FnOnce() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
     conn.prepare_cached("SAVEPOINT fulltext")?.execute([])?;
     match work() {
         Ok(()) => conn.prepare_cached("RELEASE fulltext")?.execute([]).map(|_| ()),
         Err(error) if is_damage(&error) => {
-            conn.execute_batch("ROLLBACK TO fulltext; RELEASE fulltext; UPDATE search_state SET rules = 0")?;
+            conn.execute_batch("ROLLBACK TO fulltext; RELEASE fulltext")?;
+            conn.execute(LEAVE_BEHIND, [])?;
             events::search_index_behind(&error);
             Ok(())
         }
@@ -176,40 +142,8 @@ fn guarded(conn: &Connection, work: impl FnOnce() -> rusqlite::Result<()>) -> ru
 }
 
 /// The greatest message that the index has: it lacks those beyond, and no other.
-fn filled_to(conn: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn filled_to(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("SELECT coalesce(max(id), 0) FROM message_search_docsize")?.query_row([], |row| row.get(0))
-}
-
-fn fill_beyond(conn: &Connection, filled_to: i64) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO message_search (rowid, body_text) SELECT id, body_text FROM search_texts WHERE id > ?1 ORDER BY id",
-    )?
-    .execute([filled_to])?;
-    failpoint!("search.filled");
-    Ok(())
-}
-
-/// Puts what waits into the index, inside a transaction of the caller's.
-fn fill(conn: &Connection) -> rusqlite::Result<()> {
-    if !is_sound(conn)? || is_exact(conn)? {
-        return Ok(());
-    }
-    let filled_to = filled_to(conn)?;
-    guarded(conn, || {
-        fill_beyond(conn, filled_to)?;
-        flush(conn)
-    })
-}
-
-/// The same in a transaction of its own. It is no harm if that fails: what waits stays plain from the tables, and is put in
-/// by whoever comes next.
-pub(super) fn fill_apart(conn: &mut Connection) {
-    let filled = conn
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .and_then(|filling| fill(&filling).and_then(|()| filling.commit()));
-    if let Err(error) = filled {
-        tracing::warn!(event = "search_index_waits", %error, "new messages are not in the search index yet");
-    }
 }
 
 fn keep_form(conn: &Connection, id: i64, form: &str) -> rusqlite::Result<()> {
@@ -268,7 +202,7 @@ fn write(conn: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
 }
 
 /// Has the index write what it has buffered, as any savepoint does: what is wrong with it shows here, and not in the commit.
-fn flush(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn flush(conn: &Connection) -> rusqlite::Result<()> {
     conn.prepare_cached("SAVEPOINT fulltext_flush")?.execute([])?;
     conn.prepare_cached("RELEASE fulltext_flush")?.execute([])?;
     failpoint!("search.written");
@@ -374,18 +308,6 @@ pub(super) fn merge_slice(conn: &Connection) -> rusqlite::Result<bool> {
 }
 
 impl Store {
-    /// Puts what waits into the index now.
-    ///
-    /// # Errors
-    /// The writing thread has ended. Whatever else goes wrong is no harm: it waits on.
-    pub async fn fill_search(&self) -> Result<(), StoreError> {
-        self.on_writer("filling the full-text index", |conn| {
-            fill_apart(conn);
-            Ok(())
-        })
-        .await
-    }
-
     /// Builds the full-text index anew; how many messages it has then.
     ///
     /// # Errors

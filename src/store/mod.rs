@@ -21,6 +21,7 @@ mod explain;
 pub mod failpoint;
 mod fetched;
 mod figures;
+mod filling;
 mod fold;
 mod forget;
 mod fulltext;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::batch::Batch;
 use super::commit::Tx;
 use super::failpoint::failpoint;
-use super::{Counts, StoreError, UsageNow, fulltext};
+use super::{Counts, StoreError, UsageNow, filling};
 use crate::model::ProviderKind;
 
 /// A configured source, as the store keeps it.
@@ -232,7 +232,7 @@ pub(super) fn finish(conn: &mut Connection, end: &Finish) -> rusqlite::Result<()
     }
     transaction.commit()?;
     failpoint!("run.finished");
-    fulltext::fill_apart(conn);
+    filling::fill_apart(conn);
     Ok(())
 }
 

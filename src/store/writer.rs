@@ -11,8 +11,9 @@ use tracing::Span;
 
 use super::batch::{Batch, Committed};
 use super::failpoint::failpoint;
+use super::filling::Filling;
 use super::fold::Fold;
-use super::fulltext::{self, Filling};
+use super::fulltext;
 use super::place::Place;
 use super::run;
 use super::wal::{self, WalCap};
@@ -345,6 +346,10 @@ fn commit_all(
             super::commit::cursors_alone(connection, batch).map_err(StoreError::sql(doing))?;
         }
     }
+    let bulk = batches.iter().all(|(batch, _, _)| batch.bulk);
+    if !bulk {
+        filling.before_others(connection, Instant::now());
+    }
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::sql(doing))?;
     failpoint!("commit.begun");
@@ -353,12 +358,12 @@ fn commit_all(
     for (batch, _, span) in batches {
         committed.push(span.in_scope(|| fold.apply(batch))?);
     }
-    let bulk = batches.iter().all(|(batch, _, _)| batch.bulk);
-    let wait = bulk && filling.may_wait(fold.messages_made(), Instant::now());
-    fold.settle(wait)?;
+    let waiting = if bulk { fold.messages_made() } else { 0 };
+    fold.settle(bulk)?;
     failpoint!("commit.complete");
     transaction.commit().map_err(StoreError::sql(doing))?;
     failpoint!("commit.done");
-    filling.not_too_late(connection, Instant::now());
+    filling.note(waiting);
+    filling.when_due(connection, Instant::now());
     Ok(committed)
 }

@@ -25,6 +25,7 @@ mod keeping;
 mod kill;
 mod kill_news;
 mod kill_rig;
+mod kill_search;
 mod kill_story;
 mod main_job;
 mod metrics;
