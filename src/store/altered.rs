@@ -1,6 +1,7 @@
 //! What a disk may change without breaking the file: a flipped bit in a text is as good a text. Messages and raw records
 //! carry a hash of what they said when they were stored.
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Row};
 
 use super::raw;
@@ -50,6 +51,8 @@ pub(super) fn attachments(conn: &Connection, message: i64) -> rusqlite::Result<V
 
 /// Messages and raw records that are not what was stored: at most `most` of them by name, and how many more.
 pub(super) fn altered(conn: &Connection, most: usize) -> rusqlite::Result<Vec<String>> {
+    // What is asked for every message is planned once, and not for each value anew.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     let mut found = Found { most, named: Vec::new(), more: 0 };
     messages(conn, &mut found)?;
     raw_records(conn, &mut found)?;

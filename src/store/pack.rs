@@ -11,13 +11,15 @@
 //! their own heads say. A body in the codec `json` is the record itself.
 
 use std::cell::RefCell;
-use std::io::Read as _;
+use std::io::{self, BufRead, Read as _};
 use std::sync::LazyLock;
 
 use memchr::memmem;
 use serde_json::value::RawValue;
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 use zstd::dict::{DecoderDictionary, EncoderDictionary};
+use zstd::stream::read::Decoder;
+use zstd::zstd_safe;
 
 /// Records are short, and what they have in common is in the dictionary: higher levels gain little.
 const LEVEL: i32 = 1;
@@ -31,6 +33,10 @@ static UNPACKING: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| Decode
 thread_local! {
     /// Made once: setting one up costs more than packing a text of this size.
     static PACKER: RefCell<Option<Compressor<'static>>> = RefCell::new(packer());
+
+    /// The same goes for unpacking.
+    static UNPACKER: RefCell<Option<Decompressor<'static>>> =
+        RefCell::new(Decompressor::with_prepared_dictionary(&UNPACKING).ok());
 }
 
 fn packer() -> Option<Compressor<'static>> {
@@ -52,6 +58,9 @@ const HEAD: usize = 6;
 
 /// The first byte of a cut record; no frame begins with it.
 const CUT: u8 = 1;
+
+/// What a frame says that it comes to is believed up to this: a damaged one may say anything.
+const UNPACKED_AT_ONCE: u64 = 1024 * 1024;
 
 /// Cap on a stored body, unpacked: answers are capped at a fraction of it.
 const LARGEST_BODY: u64 = 256 * 1024 * 1024;
@@ -194,14 +203,17 @@ fn is_frame(bytes: &[u8]) -> bool {
 }
 
 fn unframe(frame: &[u8]) -> Option<Vec<u8>> {
+    let Some(_) = zstd_safe::get_dict_id_from_frame(frame) else { return drain(Decoder::new(frame)) };
+    let size = zstd_safe::get_frame_content_size(frame).ok().flatten().filter(|size| *size <= UNPACKED_AT_ONCE);
+    match size.and_then(|size| usize::try_from(size).ok()) {
+        Some(size) => UNPACKER.with_borrow_mut(|unpacker| unpacker.as_mut()?.decompress(frame, size).ok()),
+        None => drain(Decoder::with_prepared_dictionary(frame, &UNPACKING)),
+    }
+}
+
+fn drain<R: BufRead>(decoder: io::Result<Decoder<'_, R>>) -> Option<Vec<u8>> {
     let mut unpacked = Vec::new();
-    let read = match zstd::zstd_safe::get_dict_id_from_frame(frame) {
-        Some(_) => zstd::stream::read::Decoder::with_prepared_dictionary(frame, &UNPACKING)
-            .and_then(|decoder| decoder.take(LARGEST_BODY).read_to_end(&mut unpacked)),
-        None => zstd::stream::read::Decoder::new(frame)
-            .and_then(|decoder| decoder.take(LARGEST_BODY).read_to_end(&mut unpacked)),
-    };
-    read.ok().map(|_| unpacked)
+    decoder.and_then(|decoder| decoder.take(LARGEST_BODY).read_to_end(&mut unpacked)).ok().map(|_| unpacked)
 }
 
 #[cfg(test)]
@@ -221,6 +233,15 @@ mod tests {
         }
         assert!(unpack("zstd", b"{}".to_vec(), || None).is_none());
         assert!(unpack("json", b"{\xff".to_vec(), || None).is_none());
+    }
+
+    #[test]
+    fn a_large_record_and_a_small_one_after_it_are_read_back() {
+        for words in [2_000_000, 3] {
+            let text = format!("{{\"a\":\"{}\"}}", "word ".repeat(words));
+            let packed = whole(&text);
+            assert_eq!(unpack(packed.codec, packed.body, || None).map_or(0, |json| json.get().len()), text.len());
+        }
     }
 
     /// As earlier programs wrote them.
