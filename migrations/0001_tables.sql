@@ -117,6 +117,7 @@ CREATE INDEX conversations_rev ON conversations (rev);
 CREATE INDEX conversations_contact ON conversations (contact_id);
 CREATE INDEX conversations_stale ON conversations (source_id) WHERE list_fingerprint IS NOT fetched_fingerprint;
 CREATE INDEX conversations_incomplete ON conversations (source_id) WHERE complete = 0;
+CREATE INDEX conversations_lettered ON conversations (source_id) WHERE incomplete_reason = 'dead_letter';
 
 -- Who else has a role in a conversation, where the provider names them: the humans who answer, further contacts.
 CREATE TABLE conversation_roles (
@@ -275,3 +276,4 @@ CREATE TABLE dead_letters (
   resolved_at TEXT GENERATED ALWAYS AS (strftime('%Y-%m-%dT%H:%M:%fZ', resolved_at_ms / 1000.0, 'unixepoch')) VIRTUAL
 ) STRICT;
 CREATE INDEX dead_letters_open ON dead_letters (source_id, stream, external_id) WHERE resolved_at_ms IS NULL;
+CREATE INDEX dead_letters_parent ON dead_letters (source_id, parent) WHERE resolved_at_ms IS NULL;

@@ -83,7 +83,7 @@ pub(crate) async fn make(path: &std::path::Path, messages: u64) {
         }
         while waiting.join_next().await.is_some() {}
         store
-            .finish_run(run_id, source.id, RunStatus::Ok, None, UsageNow::default(), true, NOW_MS)
+            .finish_run(run_id, source.id, RunStatus::Ok, None, UsageNow::default(), true, None, NOW_MS)
             .await
             .expect("the end of a run");
     }

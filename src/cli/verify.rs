@@ -127,13 +127,15 @@ fn one(source: &SourceGaps) -> Vec<String> {
 }
 
 /// What the reasons mean, and what to do.
-const MEANINGS: [(&str, &str); 8] = [
+const MEANINGS: [(&str, &str); 10] = [
     ("first_pass", "no pass reached the end of every list yet: run `chatloom sync`"),
     ("not_fetched", "its messages are still to be fetched: run `chatloom sync`"),
     ("forbidden", "the key may not read it at present; what is stored stays"),
     ("limit", "the provider shows no more of a conversation this long"),
     ("count", "the provider counts otherwise: `chatloom sync` brings what is new, `sync --full` finds deletions"),
     ("behind", "the provider's list told of a message that its conversation did not show"),
+    ("unread", "the list that brings its messages was not read to its end: run `chatloom sync`"),
+    ("dead_letter", "a message of it cannot be read: see `dead_letters`, and `chatloom retry`"),
     ("short", "the provider left out one whole end of it; what is stored stays"),
     ("unknown", "no reason was kept"),
 ];

@@ -78,6 +78,12 @@ pub trait Provider: Send + Sync {
     /// The record becomes a dead letter.
     fn normalise(&self, stream: &str, raw: &RawRecord) -> Result<Vec<Row>, Reject>;
 
+    /// The conversation that a record of a message belongs to, where the record alone tells: of one that makes no row, this
+    /// says who lacks it.
+    fn conversation_of(&self, _stream: &str, _raw: &RawRecord) -> Option<String> {
+        None
+    }
+
     /// The stream that the raw records of `stream` are kept under: two streams that bring the same records share it.
     fn record_stream(&self, stream: &'static str) -> &'static str {
         stream

@@ -8,7 +8,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
 use super::batch::{Batch, Counts, Record, SweepPoint};
 use super::failpoint::failpoint;
 use super::fulltext::Texts;
-use super::letters;
+use super::{lacking, letters};
 use super::message::Roles;
 use super::shroud::Shroud;
 use crate::model::{Row, StreamKey};
@@ -39,6 +39,10 @@ pub(super) struct Tx<'c> {
     pub(super) hot: Hot<'c>,
     /// Some dead letters of the source are open.
     pub(super) letters: bool,
+    /// Dead letters were settled by the batch under way.
+    pub(super) letters_settled: bool,
+    /// The source was never read to its end.
+    pub(super) first_pass: bool,
     /// Newest message time per conversation touched.
     pub(super) newest: HashMap<i64, i64>,
     /// What was erased and must not come back.
@@ -67,6 +71,8 @@ impl<'c> Tx<'c> {
             again: false,
             hot: Hot::default(),
             letters: letters::any_open(conn, batch.source_id)?,
+            letters_settled: false,
+            first_pass: lacking::in_first_pass(conn, batch.source_id)?,
             newest: HashMap::new(),
             shroud: Shroud::load(conn, batch.source_id)?,
             texts,
@@ -230,6 +236,9 @@ impl Tx<'_> {
                      SET value = excluded.value, learned_at_ms = excluded.learned_at_ms",
                 )?
                 .execute(params![self.source_id, name, value, self.now_ms])?;
+        }
+        if std::mem::take(&mut self.letters_settled) {
+            self.settle_letters()?;
         }
         self.run_progress(batch)?;
         if self.rev != before {

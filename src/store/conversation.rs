@@ -96,9 +96,13 @@ impl Tx<'_> {
             None => {
                 let rev = self.next_rev();
                 self.counts.conversations.inserted += 1;
+                let lacking = self.lacking_from_the_start(external_id, false)?;
                 self.conn
-                    .prepare_cached("INSERT INTO conversations (source_id, external_id, rev) VALUES (?1, ?2, ?3)")?
-                    .insert(params![self.source_id, external_id, rev])?
+                    .prepare_cached(
+                        "INSERT INTO conversations (source_id, external_id, rev, complete, incomplete_reason)
+                         VALUES (?1, ?2, ?3, ?4, ?5)",
+                    )?
+                    .insert(params![self.source_id, external_id, rev, lacking.is_none(), lacking])?
             }
         };
         self.conversations.insert(external_id.to_owned(), id);
@@ -197,6 +201,10 @@ impl Tx<'_> {
         let announced = row.fingerprint.is_some() || (row.first_fingerprint.is_some() && stored.is_none());
         let known = self.again && stored.is_some_and(|stored| stored.bookkeeping.list_fingerprint.is_some());
         let stale = !back && !known && announced && kept.list_fingerprint != kept.fetched_fingerprint;
+        let lacking = match stored {
+            None if !stale => self.lacking_from_the_start(&row.external_id, announced)?,
+            _ => None,
+        };
         let inferred = before.deleted_reason.as_deref().is_some_and(|reason| reason != "provider");
         let (deleted, deleted_reason) = match row.deleted_at_ms {
             // What is missing from the provider's lists is not back because its old record was read again.
@@ -219,8 +227,8 @@ impl Tx<'_> {
             deleted_reason,
             reported_messages: row.reported_messages.clone().over(before.reported_messages),
             reported_last,
-            complete: if stale { false } else { stored.is_none_or(|stored| stored.columns.complete) },
-            reason: if stale { Some("not_fetched".to_owned()) } else { before.reason },
+            complete: if stale { false } else { stored.map_or(lacking.is_none(), |stored| stored.columns.complete) },
+            reason: if stale { Some("not_fetched".to_owned()) } else { lacking.map(str::to_owned).or(before.reason) },
         })
     }
 

@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use super::batch::FetchMark;
 use super::commit::Tx;
+use super::lacking;
 
 impl Tx<'_> {
     /// The end of a conversation fetch: the stale mark goes, if the list still says what the fetch was made for.
@@ -18,6 +19,7 @@ impl Tx<'_> {
             _ if overtaken => (false, Some("not_fetched")),
             Some(reason) => (false, Some(reason)),
             None if cut_off => (false, Some("short")),
+            None if self.has_letters(&mark.conversation)? => (false, Some(lacking::DEAD_LETTER)),
             None => (true, None),
         };
         let inferred = stored.columns.deleted_reason.as_deref().is_some_and(|reason| reason != "provider");

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::failpoint::failpoint;
 use super::person::{self, Marks, Person, Who};
 use super::theirs::{Theirs, ids, letters};
-use super::{Store, StoreError, erase, fulltext, people, shroud, wal};
+use super::{Store, StoreError, erase, fulltext, lacking, people, shroud, wal};
 
 /// How long the last step waits for readers: as long as they read an old state, its bytes stay in the log.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -132,6 +132,7 @@ fn in_transaction(conn: &Connection, asked: &Forget) -> rusqlite::Result<Forgot>
     for source_id in &sources {
         done.raw_records += theirs.raw(conn, *source_id, &marks)?;
         done.dead_letters += letters(conn, *source_id, &marks, &theirs)?;
+        lacking::letters_changed(conn, *source_id)?;
     }
     done.traces = traces(conn, &sources, &marks, asked.now_ms)?;
     done.mentions_elsewhere = mentions(conn, &marks, &theirs)?;

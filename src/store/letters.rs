@@ -43,7 +43,7 @@ impl Tx<'_> {
                      AND body_hash = ?4 AND resolved_at_ms IS NULL",
                 )?
                 .execute(params![self.source_id, record.stream, external_id, hash, self.now_ms])?;
-            return Ok(());
+            return self.lacks_letter(&record.stream, parent.map(String::as_str));
         }
         self.letters = true;
         // An older unreadable form of the same record is superseded by this one.
@@ -66,29 +66,33 @@ impl Tx<'_> {
                 hash,
                 self.now_ms
             ])?;
-        Ok(())
+        self.lacks_letter(&record.stream, parent.map(String::as_str))
     }
 
     /// Everything was read again, and some letters without an id were not met: their records are gone or mended.
-    pub(super) fn settle_nameless_letters(&self, unseen_since_ms: i64) -> rusqlite::Result<()> {
-        self.conn
+    pub(super) fn settle_nameless_letters(&mut self, unseen_since_ms: i64) -> rusqlite::Result<()> {
+        let settled = self
+            .conn
             .prepare_cached(
                 "UPDATE dead_letters SET resolved_at_ms = ?3
                  WHERE source_id = ?1 AND external_id IS NULL AND resolved_at_ms IS NULL AND last_seen_ms < ?2",
             )?
             .execute(params![self.source_id, unseen_since_ms, self.now_ms])?;
+        self.letters_settled |= settled > 0;
         Ok(())
     }
 
     /// A record that makes rows now: earlier letters of it are settled.
-    pub(super) fn resolve_letters(&self, record: &Record) -> rusqlite::Result<()> {
+    pub(super) fn resolve_letters(&mut self, record: &Record) -> rusqlite::Result<()> {
         if let Some(external_id) = record.raw.id.as_deref() {
-            self.conn
+            let settled = self
+                .conn
                 .prepare_cached(
                     "UPDATE dead_letters SET resolved_at_ms = ?4
                      WHERE source_id = ?1 AND stream = ?2 AND external_id = ?3 AND resolved_at_ms IS NULL",
                 )?
                 .execute(params![self.source_id, record.stream, external_id, self.now_ms])?;
+            self.letters_settled |= settled > 0;
         }
         Ok(())
     }

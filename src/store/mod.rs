@@ -26,6 +26,7 @@ mod fold;
 mod forget;
 mod fulltext;
 mod journal;
+mod lacking;
 mod letters;
 mod lock;
 mod maintain;

@@ -112,7 +112,8 @@ impl Store {
         self.on_writer("beginning a run", move |conn| run::start(conn, source_id, mode, now_ms)).await
     }
 
-    /// Ends a run. `reached_end`: every stream was read to its end.
+    /// Ends a run. `reached_end`: every stream was read to its end. `unread_since_rev`: the change counter when it began,
+    /// where the list of messages was not.
     ///
     /// # Errors
     /// SQLite failed.
@@ -125,9 +126,10 @@ impl Store {
         error: Option<String>,
         usage: UsageNow,
         reached_end: bool,
+        unread_since_rev: Option<i64>,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let end = Finish { run_id, source_id, status, error, usage, now_ms, reached_end };
+        let end = Finish { run_id, source_id, status, error, usage, now_ms, reached_end, unread_since_rev };
         self.on_writer("ending a run", move |conn| run::finish(conn, &end)).await
     }
 

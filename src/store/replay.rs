@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::batch::{Batch, Counts, Record, UsageNow};
 use super::failpoint::failpoint;
-use super::{StoreError, fold, journal, raw};
+use super::{StoreError, fold, journal, lacking, raw};
 use crate::model::{RawRecord, Reject, Row};
 
 /// Records applied together: what is held in memory at once.
@@ -90,6 +90,9 @@ fn in_transaction(
     let mut counts = Counts::default();
     if asked.letters && !letters(&transaction, asked, normalise, stopped, &mut counts)? {
         return Ok(Replayed { counts: Counts::default(), interrupted: true });
+    }
+    if asked.letters {
+        lacking::letters_changed(&transaction, asked.source_id).map_err(StoreError::sql(doing))?;
     }
     if asked.records && !records(&transaction, asked, normalise, stopped, &mut counts)? {
         return Ok(Replayed { counts: Counts::default(), interrupted: true });

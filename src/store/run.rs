@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::batch::Batch;
 use super::commit::Tx;
 use super::failpoint::failpoint;
-use super::{Counts, StoreError, UsageNow, filling};
+use super::{Counts, StoreError, UsageNow, filling, lacking};
 use crate::model::ProviderKind;
 
 /// A configured source, as the store keeps it.
@@ -207,6 +207,8 @@ pub(super) struct Finish {
     pub(super) usage: UsageNow,
     pub(super) now_ms: i64,
     pub(super) reached_end: bool,
+    /// The change counter when it began, where the list of messages was not read to its end.
+    pub(super) unread_since_rev: Option<i64>,
 }
 
 /// Ends a run: its record and its source's, together.
@@ -229,6 +231,9 @@ pub(super) fn finish(conn: &mut Connection, end: &Finish) -> rusqlite::Result<()
             "UPDATE sources SET first_pass_at_ms = ?2 WHERE id = ?1 AND first_pass_at_ms IS NULL",
             params![end.source_id, end.now_ms],
         )?;
+        lacking::lists_read(&transaction, end.source_id)?;
+    } else if let Some(rev) = end.unread_since_rev {
+        lacking::messages_unread(&transaction, end.source_id, rev)?;
     }
     transaction.commit()?;
     failpoint!("run.finished");

@@ -18,6 +18,16 @@ const READINGS: i64 = 2;
 /// So many messages missing at one end of a conversation look cut off.
 const AN_END: usize = 5;
 
+/// What the end of a sweep tells.
+struct Missing {
+    /// Whether any row was met.
+    met_any: bool,
+    /// Rows that are not deleted yet.
+    known: i64,
+    /// Those of them that were not met.
+    absent: i64,
+}
+
 impl Tx<'_> {
     /// A sweep begins anew.
     pub(super) fn begin_sweep(&self, stream: &str) -> rusqlite::Result<()> {
@@ -78,15 +88,18 @@ impl Tx<'_> {
 
     /// A sweep reached its end: what it did not meet is missing once more, what it met is not.
     pub(super) fn end_sweep(&mut self, stream: &str) -> rusqlite::Result<()> {
-        let (known, absent): (i64, i64) = self
-            .conn
-            .prepare_cached(
-                "SELECT (SELECT count(*) FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND id_number IS NOT NULL),
-                        (SELECT count(*) FROM sweep_absent WHERE source_id = ?1 AND stream = ?2)",
-            )?
-            .query_row(params![self.source_id, stream], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let Missing { met_any, known, absent } = self.missing(stream)?;
+        if !met_any && absent > 0 {
+            tracing::warn!(
+                event = "mass_missing",
+                stream,
+                rows.missing = absent,
+                rows.known = known,
+                "a list that had rows answered without a single one: nothing was marked as deleted"
+            );
+        }
         // A sweep that met nothing at all proves nothing.
-        if known > absent {
+        if met_any {
             self.conn
                 .prepare_cached(
                     "UPDATE raw_records SET missed = 0 WHERE source_id = ?1 AND stream = ?2 AND missed > 0
@@ -128,6 +141,21 @@ impl Tx<'_> {
         }
         failpoint!("sweep.ended");
         self.begin_sweep(stream)
+    }
+
+    /// What a sweep did not meet. Rows that earlier ones missed so often that they count as deleted are no news.
+    fn missing(&self, stream: &str) -> rusqlite::Result<Missing> {
+        self.conn
+            .prepare_cached(
+                "SELECT count(*) > (SELECT count(*) FROM sweep_absent WHERE source_id = ?1 AND stream = ?2),
+                        count(*) FILTER (WHERE missed < ?3),
+                        (SELECT count(*) FROM sweep_absent AS a JOIN raw_records AS r ON r.id = a.raw_id
+                         WHERE a.source_id = ?1 AND a.stream = ?2 AND r.missed < ?3)
+                 FROM raw_records WHERE source_id = ?1 AND stream = ?2 AND id_number IS NOT NULL",
+            )?
+            .query_row(params![self.source_id, stream, READINGS], |row| {
+                Ok(Missing { met_any: row.get(0)?, known: row.get(1)?, absent: row.get(2)? })
+            })
     }
 
     pub(super) fn delete_row(&mut self, stream: &str, row_id: i64) -> rusqlite::Result<()> {

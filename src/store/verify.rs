@@ -109,9 +109,11 @@ pub fn known_gaps(connection: &Connection, source: &str) -> Result<Option<Vec<Ga
                     (SELECT count(DISTINCT iif(?2, substr(m.external_id, 1, length(m.external_id) - 2), m.external_id))
                      FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL)
              FROM conversations AS c
-             WHERE c.source_id = ?1 AND c.complete = 0 AND c.deleted_at_ms IS NULL ORDER BY c.id",
+             WHERE c.source_id = ?1 AND c.complete = 0 AND c.deleted_at_ms IS NULL
+               -- Before the source was read to its end, one gap tells it of all.
+               AND (?3 OR c.incomplete_reason IS NOT 'unread') ORDER BY c.id",
         )?;
-        for gap in incomplete.query_map(params![id, by_objects], |row| {
+        for gap in incomplete.query_map(params![id, by_objects, whole], |row| {
             Ok(Gap {
                 conversation: row.get(0)?,
                 stream: None,

@@ -63,7 +63,7 @@ pub async fn run_retry(
         (RunStatus::Failed, Some(error))
     };
     let report = SourceReport::new(&runner, status, runner.counted(), 0, error.clone(), clock());
-    let closed = store.finish_run(runner.run_id, row.id, status, error, runner.usage(), false, clock()).await;
+    let closed = store.finish_run(runner.run_id, row.id, status, error, runner.usage(), false, None, clock()).await;
     runner.tell_end(RunMode::Retry, &report, None, false, &closed);
     closed.map(|()| report)
 }

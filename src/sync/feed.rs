@@ -70,6 +70,8 @@ impl Runner {
         let mut walk = resumed.unwrap_or_else(|| self.begin(feed, &cursor));
         // It died between its last page and the note that it is at its end: what came since is still to be read.
         let was_at_its_end = !fresh && walk.ask(feed.page_size).is_none();
+        // Windows that were read before it died may have got rows since: a list is met as it was when this run began.
+        let once_more = was_at_its_end || !fresh && feed.shape == Shape::Windows;
         // The same for ids along positions, where no page proves by itself what lies between two rows.
         let mut held = (sweep && fresh && feed.shape == Shape::Ids).then(HashSet::new);
         let began_at = walk.newest();
@@ -142,10 +144,10 @@ impl Runner {
         if listed.as_ref().is_some_and(|listed| !listed.is_empty()) {
             *self.listed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = listed;
         }
-        if !was_at_its_end {
+        if !once_more {
             self.read_whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(feed.key.stream);
         }
-        Ok(Read { ids, once_more: was_at_its_end })
+        Ok(Read { ids, once_more })
     }
 
     /// The walk that a feed begins with.

@@ -100,12 +100,24 @@ impl Runner {
                         return Err(error);
                     }
                     self.warn("names", &error);
-                    return Ok(());
+                    if error.is_deferred() || error.is_forbidden() {
+                        return Ok(());
+                    }
+                    // One that cannot be asked for must not stand in front of all others in every pass.
+                    let mut batch = self.batch();
+                    batch.misses.push(participant.external_id.clone());
+                    return Ok(self.post(outbox, batch).await?);
                 }
             };
             let mut batch = self.batch();
             match record {
-                Some(record) => batch.records.push(record),
+                Some(record) => {
+                    // The same goes for one whose record makes no sense.
+                    if record.outcome.is_err() {
+                        batch.misses.push(participant.external_id.clone());
+                    }
+                    batch.records.push(record);
+                }
                 None => batch.misses.push(participant.external_id.clone()),
             }
             self.post(outbox, batch).await?;

@@ -61,9 +61,19 @@ struct Outcome {
     /// Streams of one scope among several, or put off: the rest of the source was read.
     partly: Vec<(String, PassError)>,
     scopes_read: u64,
+    /// Scopes that could not be read, and were not put off either.
+    scopes_failed: u64,
     conversations_failed: u64,
     /// Every list was read to its end; what is left to fetch stands marked in the store.
     lists_read: bool,
+}
+
+impl Outcome {
+    /// Whether the list of messages was not read to its end.
+    fn misses_messages(&self, ended: bool) -> bool {
+        let failed = self.failed.iter().chain(&self.partly).any(|(stream, _)| stream.starts_with("messages"));
+        failed || (ended && !self.lists_read)
+    }
 }
 
 /// Runs a pass. Failures of the provider end up in the report; only the store's own failures are returned.
@@ -105,6 +115,7 @@ pub async fn run_pass(
             report.error.clone(),
             runner.usage(),
             reached_end,
+            outcome.misses_messages(ended_by.is_some()).then_some(runner.run_start_rev),
             clock(),
         )
         .await;
@@ -180,6 +191,7 @@ impl Runner {
                         }
                     }
                     let partly = error.is_deferred() || !feed.key.scope.is_empty();
+                    outcome.scopes_failed += u64::from(!feed.key.scope.is_empty() && !error.is_deferred());
                     let list = if partly { &mut outcome.partly } else { &mut outcome.failed };
                     list.push((stream, error));
                 }
@@ -318,7 +330,8 @@ impl Runner {
     fn report(&self, outcome: &Outcome, ended_by: Option<&PassError>, now_ms: i64) -> SourceReport {
         let counts = self.counted();
         let interrupted = ended_by.is_some_and(PassError::is_cancelled);
-        let nothing_read = outcome.scopes_read == 0 && outcome.partly.iter().any(|(_, error)| !error.is_deferred());
+        // Lists that only tell names are no scopes: what they lack is less than the source.
+        let nothing_read = outcome.scopes_read == 0 && outcome.scopes_failed > 0;
         let only_scopes_failed = outcome.partly.iter().all(|(stream, _)| !stream.starts_with("messages"));
         let status = if interrupted {
             RunStatus::Interrupted

@@ -168,13 +168,16 @@ impl Runner {
     }
 
     /// Normalises a raw record of a stream.
-    pub(crate) fn record(&self, stream: &'static str, raw: RawRecord) -> Record {
+    pub(crate) fn record(&self, stream: &'static str, mut raw: RawRecord) -> Record {
         let outcome = self.source.provider.normalise(stream, &raw);
         if let Err(reject) = &outcome {
             tracing::warn!(
                 source = %self.source.name, event = "dead_letter", stream, item = raw.id.as_deref().unwrap_or("(no id)"), reason = %reject,
                 "a record was put to the dead letters"
             );
+            if raw.parent.is_none() {
+                raw.parent = self.source.provider.conversation_of(stream, &raw);
+            }
         }
         let record = Record::new(self.source.provider.record_stream(stream), raw, outcome);
         // Most are new there, and the writer is spared work.

@@ -1,9 +1,12 @@
 //! A run that ends well has met whatever was there when it began, also where the one before it died.
 #![cfg(debug_assertions)]
 
+use chatloom::sim::ZaiaSim;
+use chatloom::sim::zaia::ZaiaData;
+
 use crate::daemon::{SOON, until};
 use crate::failures::Everybody;
-use crate::harness::{Home, NOW_MS};
+use crate::harness::{Home, NOW_MS, zaia_source};
 use crate::kill_rig::run;
 use crate::kill_story::{blocking, long, must_end_well};
 
@@ -138,6 +141,44 @@ async fn a_run_that_brings_very_many_and_dies_leaves_no_word_out_of_the_index() 
         must_end_well(&run(&home, &["sync", "--source", "bd"], ""));
         assert_eq!(lacking(), 0);
         all.assert_exact(&home, "bd");
+    })
+    .await;
+}
+
+/// A chat whose last word is older than where the windows had come to, and younger than the lookback: it came in after
+/// they were read, and before the run that goes on with them began.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_after_one_that_died_meets_what_came_since_in_windows_that_were_read() {
+    let mut data = ZaiaData::new();
+    let channel = data.add_channel("whatsapp", "Shop");
+    let agent = data.add_agent("Helper");
+    let owner = data.add_external_user(&channel, Some("li@example.test"), Some("Li Wei"));
+    let chat = move |data: &mut ZaiaData, at_ms| {
+        let chat = data.add_chat(Some(&channel), &owner, &agent, at_ms);
+        data.add_message(&chat, "user", Some(&owner), at_ms, "Hello?");
+        chat
+    };
+    // More than a page within the lookback: it is read in several windows.
+    for number in 0..250 {
+        chat(&mut data, NOW_MS - 1_800_000 + 1_000 * number);
+    }
+    let zaia = ZaiaSim::start(data).await.unwrap();
+    blocking(move || {
+        let home = Home::new(&zaia_source("zaia", &zaia));
+        must_end_well(&run(&home, &["sync"], ""));
+        for n in 1..200 {
+            let ended = run(&home, &["sync"], &format!("crash=commit.done:{n}"));
+            if ended.code.is_some() {
+                must_end_well(&ended);
+                assert!(n > 3, "it died only {n} times");
+                return;
+            }
+            let came = chat(&mut zaia.world().data, NOW_MS - 1_799_500 + 7_000 * n);
+            must_end_well(&run(&home, &["sync"], ""));
+            let found = format!("SELECT count(*) FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id WHERE c.external_id = '{came}'");
+            assert_eq!(home.number(&found), 1, "after it died at commit {n}");
+        }
+        panic!("it never ends");
     })
     .await;
 }

@@ -27,6 +27,7 @@ mod kill_news;
 mod kill_rig;
 mod kill_search;
 mod kill_story;
+mod lacking;
 mod main_job;
 mod metrics;
 mod migrations;

@@ -1,7 +1,7 @@
 //! Finding out who is who: it never holds up messages, and it never becomes the main traffic.
 
 use chatloom::sim::bd::{BdData, TokenLookup};
-use chatloom::sim::{BdSim, Logged, ZaiaSim, demo};
+use chatloom::sim::{BdSim, Fault, Logged, ZaiaSim, demo};
 
 use crate::harness::{Home, NOW_MS, bd_source, now_ms, zaia_source};
 
@@ -50,6 +50,46 @@ async fn members_are_looked_up_within_a_small_budget_pass_by_pass() {
     assert_eq!(names, ["Ada Quill"]);
     let known = "SELECT count(*) FROM participants WHERE email LIKE 'member%@example.test' AND phone IS NOT NULL";
     assert_eq!(home.number(known), 16);
+}
+
+/// Somebody says something more, so that the next pass has news.
+fn news(sim: &BdSim) {
+    let mut world = sim.world();
+    let (thread, owner) = (world.data.threads[0].token.clone(), world.data.threads[0].owner.clone());
+    world.data.add_message(&thread, &owner, NOW_MS + 60_000, "And?");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_whose_records_make_no_sense_do_not_stand_in_front_of_the_others() {
+    let mut data = members(12, TokenLookup::Works);
+    for user in &mut data.users[1..7] {
+        user.overrides = vec![("email", serde_json::json!({"not": "a text"}))];
+    }
+    let sim = BdSim::start(data).await.unwrap();
+    let home = Home::new(&bd_source("bd", &sim));
+    for _ in 0..4 {
+        home.run(&["sync"]).await;
+        news(&sim);
+    }
+    assert_eq!(home.number("SELECT count(*) FROM participants WHERE name IS NOT NULL"), 6);
+    assert_eq!(sim.world().count(USER), 12, "each was asked for once");
+    // What they lack was told once; a pass that read everything else is a good one.
+    home.sync().await;
+    assert_eq!(home.number("SELECT count(*) FROM dead_letters WHERE resolved_at_ms IS NULL"), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_who_cannot_be_asked_for_does_not_either() {
+    let sim = BdSim::start(members(4, TokenLookup::Works)).await.unwrap();
+    let home = Home::new(&bd_source("bd", &sim));
+    let refused = Fault::Status(405, serde_json::json!({"status": "error", "message": "not like this"}), Vec::new());
+    sim.world().fault(USER, refused);
+    home.sync().await;
+    assert_eq!(home.number("SELECT count(*) FROM participants WHERE name IS NOT NULL"), 0);
+    news(&sim);
+    home.sync().await;
+    assert_eq!(home.number("SELECT count(*) FROM participants WHERE name IS NOT NULL"), 3);
+    assert_eq!(home.number("SELECT count(*) FROM participants WHERE looked_up_at_ms IS NOT NULL"), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,4 +190,17 @@ async fn zaias_directories_are_read_at_first_at_full_and_for_somebody_new() {
     sim.world().clear_log();
     home.sync_with(&["--full"]).await;
     assert_eq!(read(), [true; 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_names_that_fails_does_not_make_the_source_fail() {
+    let sim = ZaiaSim::start(demo::large_zaia(1, 3, NOW_MS)).await.unwrap();
+    let home = Home::new(&zaia_source("zaia", &sim));
+    let broken = Fault::Status(500, serde_json::json!({"message": "Internal server error"}), Vec::new());
+    sim.world().faults(DETAILS, 5, &broken);
+    let done = home.run(&["sync", "--json"]).await;
+    assert_eq!((done.code, sim.world().faults_left()), (1, 0));
+    assert_eq!(done.json()["sources"][0]["status"], "partial", "{}", done.stdout);
+    assert_eq!(home.number("SELECT count(*) FROM messages"), home.number("SELECT count(*) FROM v_messages"));
+    assert_eq!(home.number("SELECT count(*) FROM conversations WHERE complete = 0"), 0);
 }

@@ -85,6 +85,17 @@ pub(super) fn record(list: List, json: Box<RawValue>, zone: Option<&TimeZone>, a
     RawRecord { id, key, parent: None, seq: if messages { number.unwrap_or(0) } else { 0 }, json }
 }
 
+/// The thread that a message says it stands in.
+pub(super) fn thread_of(json: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Place {
+        #[serde(default, deserialize_with = "lenient::text")]
+        thread_token: Option<String>,
+    }
+    let place: Place = Some(json.get()).filter(|text| text.starts_with('{')).and_then(|text| decode(text).ok())?;
+    place.thread_token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty())
+}
+
 /// An id as decimal text without ornament; `None` when there is none.
 pub(super) fn id_text(sent: Option<String>) -> Option<String> {
     let text = sent?.trim().to_owned();

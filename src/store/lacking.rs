@@ -1,0 +1,130 @@
+//! Conversations that are known or suspected to lack messages for another reason than their own fetch: one of their
+//! messages lies among the dead letters, or the list that brings the messages was not read to its end.
+
+use rusqlite::{Connection, params};
+
+use super::commit::Tx;
+
+/// `conversations.incomplete_reason`: a message of it could not be read, and lies among the dead letters.
+pub(super) const DEAD_LETTER: &str = "dead_letter";
+
+/// `conversations.incomplete_reason`: its messages come with a list that was not read to its end since it was met.
+pub(super) const UNREAD: &str = "unread";
+
+/// The stream that letters of messages are kept under.
+const MESSAGES: &str = "messages";
+
+/// Whether the source was never read to its end.
+pub(super) fn in_first_pass(conn: &Connection, source_id: i64) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT first_pass_at_ms IS NULL FROM sources WHERE id = ?1")?
+        .query_row([source_id], |row| row.get(0))
+}
+
+impl Tx<'_> {
+    /// Whether a message of a conversation lies among the dead letters.
+    pub(super) fn has_letters(&self, conversation: &str) -> rusqlite::Result<bool> {
+        if !self.letters {
+            return Ok(false);
+        }
+        self.conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM dead_letters
+                 WHERE source_id = ?1 AND parent = ?2 AND stream = ?3 AND resolved_at_ms IS NULL)",
+            )?
+            .query_row(params![self.source_id, conversation, MESSAGES], |row| row.get(0))
+    }
+
+    /// A message of a conversation was put to the dead letters of a stream.
+    pub(super) fn lacks_letter(&mut self, stream: &str, conversation: Option<&str>) -> rusqlite::Result<()> {
+        let Some(conversation) = conversation.filter(|_| stream == MESSAGES) else { return Ok(()) };
+        let rev = self.next_rev();
+        let marked = self
+            .conn
+            .prepare_cached(
+                "UPDATE conversations SET complete = 0, incomplete_reason = ?3, rev = ?4
+                 WHERE source_id = ?1 AND external_id = ?2 AND (complete = 1 OR incomplete_reason = ?5)",
+            )?
+            .execute(params![self.source_id, conversation, DEAD_LETTER, rev, UNREAD])?;
+        if marked == 0 {
+            self.give_back_rev();
+        }
+        Ok(())
+    }
+
+    /// What a conversation that was just met lacks, if anything; `fetched`: its messages are asked for by conversation.
+    pub(super) fn lacking_from_the_start(
+        &self,
+        conversation: &str,
+        fetched: bool,
+    ) -> rusqlite::Result<Option<&'static str>> {
+        if self.has_letters(conversation)? {
+            return Ok(Some(DEAD_LETTER));
+        }
+        Ok((self.first_pass && !fetched).then_some(UNREAD))
+    }
+
+    /// Takes the mark off conversations whose dead letters are all settled.
+    pub(super) fn settle_letters(&mut self) -> rusqlite::Result<()> {
+        settle_letters(self.conn, self.source_id, self.first_pass, &mut self.rev)
+    }
+}
+
+/// The same, on its own: the caller holds the transaction, and changed dead letters.
+pub(super) fn letters_changed(conn: &Connection, source_id: i64) -> rusqlite::Result<()> {
+    let before: i64 = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
+    let mut rev = before;
+    settle_letters(conn, source_id, in_first_pass(conn, source_id)?, &mut rev)?;
+    keep_counter(conn, before, rev)
+}
+
+fn keep_counter(conn: &Connection, before: i64, rev: i64) -> rusqlite::Result<()> {
+    if rev != before {
+        conn.execute("UPDATE change_counter SET rev = ?1 WHERE id = 1", [rev])?;
+    }
+    Ok(())
+}
+
+fn settle_letters(conn: &Connection, source_id: i64, first_pass: bool, rev: &mut i64) -> rusqlite::Result<()> {
+    let settled: Vec<i64> = conn
+        .prepare_cached(
+            "SELECT id FROM conversations AS c WHERE source_id = ?1 AND incomplete_reason = 'dead_letter'
+             AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.source_id = ?1 AND d.parent = c.external_id
+               AND d.stream = 'messages' AND d.resolved_at_ms IS NULL)",
+        )?
+        .query_map([source_id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let reason = first_pass.then_some(UNREAD);
+    for id in settled {
+        *rev += 1;
+        conn.prepare_cached("UPDATE conversations SET complete = ?2, incomplete_reason = ?3, rev = ?4 WHERE id = ?1")?
+            .execute(params![id, reason.is_none(), reason, *rev])?;
+    }
+    Ok(())
+}
+
+/// Every list of a source was read to its end: what came with them lacks nothing.
+pub(super) fn lists_read(conn: &Connection, source_id: i64) -> rusqlite::Result<()> {
+    restamp(conn, source_id, "complete = 1, incomplete_reason = NULL", "incomplete_reason = 'unread'")
+}
+
+/// The list of messages could not be read to its end in a run: what the run met or changed may lack some. Those whose
+/// messages are fetched by conversation have marks of their own.
+pub(super) fn messages_unread(conn: &Connection, source_id: i64, since_rev: i64) -> rusqlite::Result<()> {
+    let met = format!("rev > {since_rev} AND complete = 1 AND deleted_at_ms IS NULL AND list_fingerprint IS NULL");
+    restamp(conn, source_id, "complete = 0, incomplete_reason = 'unread'", &met)
+}
+
+/// Changes some conversations of a source, each with a change number of its own.
+fn restamp(conn: &Connection, source_id: i64, set: &str, which: &str) -> rusqlite::Result<()> {
+    let before: i64 = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
+    let changed = conn.execute(
+        &format!(
+            "UPDATE conversations SET {set}, rev = ?2 + w.n
+             FROM (SELECT id AS which, row_number() OVER (ORDER BY id) AS n FROM conversations
+                   WHERE source_id = ?1 AND {which}) AS w
+             WHERE id = w.which"
+        ),
+        params![source_id, before],
+    )?;
+    keep_counter(conn, before, before.saturating_add(i64::try_from(changed).unwrap_or(0)))
+}
