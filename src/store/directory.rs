@@ -189,8 +189,11 @@ impl Tx<'_> {
             )?
             .execute(params![id, kind, kind_given, name, email, phone, user, resolved, self.now_ms, rev])?;
         self.counts.directory_changes += 1;
-        if kind != before.kind && matches!(kind.as_str(), "bot" | "agent") {
+        let answers = |kind: &str| matches!(kind, "bot" | "agent");
+        if kind != before.kind && answers(&kind) {
             self.name_authors(id, &kind)?;
+        } else if kind != before.kind && answers(&before.kind) {
+            self.unname_authors(id, &before.kind)?;
         }
         Ok(())
     }

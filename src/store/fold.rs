@@ -84,8 +84,8 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::*;
-    use crate::model::{ConversationRow, MessageRow, Patch, RawRecord, Reject, Row};
-    use crate::store::{Record, fulltext, open, shroud};
+    use crate::model::{ConversationRow, MessageRow, ParticipantKind, ParticipantRow, Patch, RawRecord, Reject, Row};
+    use crate::store::{FetchMark, Record, fulltext, open, shroud};
 
     /// What a record says: of a thread, of a message, or nothing that can be read.
     #[derive(Debug, Clone)]
@@ -191,6 +191,58 @@ mod tests {
         apply(&conn, &batch).unwrap();
         let found = "SELECT rowid FROM message_search WHERE message_search MATCH 'words'";
         assert_eq!(conn.query_row(found, [], |row| row.get::<_, i64>(0)), Ok(1));
+    }
+
+    fn apply_row(conn: &Connection, id: &str, row: Row) {
+        let json = RawValue::from_string(format!("\"{id}\"")).unwrap();
+        let raw = RawRecord { id: Some(id.to_owned()), key: None, parent: None, seq: 0, json };
+        let records = vec![Record::new("messages", raw, Ok(vec![row]))];
+        apply(conn, &Batch { source_id: 2, run_id: 2, now_ms: 1000, records, ..Batch::default() }).unwrap();
+    }
+
+    #[test]
+    fn who_is_no_agent_after_all_wrote_nothing_as_one() {
+        let conn = store();
+        let ben = |kind| {
+            Row::Participant(ParticipantRow {
+                external_id: "ben".to_owned(),
+                kind: Patch::Set(kind),
+                ..Default::default()
+            })
+        };
+        let mut row = MessageRow::new("c", "1");
+        (row.author, row.kind_follows_participant) = (Some("ben".to_owned()), true);
+        let wrote = || conn.query_row("SELECT author_kind FROM messages", [], |row| row.get::<_, String>(0)).unwrap();
+        apply_row(&conn, "m", Row::Message(row));
+        assert_eq!(wrote(), "unknown");
+        apply_row(&conn, "a", ben(ParticipantKind::Agent));
+        assert_eq!(wrote(), "agent");
+        apply_row(&conn, "c", ben(ParticipantKind::Contact));
+        assert_eq!(wrote(), "unknown");
+    }
+
+    #[test]
+    fn of_a_record_that_comes_twice_in_one_answer_the_last_holds_and_nothing_changes_from_then_on() {
+        let conn = store();
+        let twice = || {
+            let texts = ["one", "another"].map(|text| {
+                let json = RawValue::from_string(format!("\"{text}\"")).unwrap();
+                let raw = RawRecord { id: Some("1".to_owned()), key: None, parent: None, seq: 0, json };
+                let row = MessageRow { body_text: text.to_owned(), ..MessageRow::new("c", "1") };
+                Record::new("messages", raw, Ok(vec![Row::Message(row)]))
+            });
+            let conversation = "c".to_owned();
+            let mark = FetchMark { conversation, fingerprint: None, incomplete: None, gone: false, present: None };
+            let records = texts.into_iter().collect();
+            Batch { source_id: 2, run_id: 2, now_ms: 1000, records, fetched: Some(mark), ..Batch::default() }
+        };
+        let state = "SELECT body_text || rev || (SELECT count(*) FROM message_revisions) FROM messages";
+        let state = || conn.query_row(state, [], |row| row.get::<_, String>(0)).unwrap();
+        apply(&conn, &twice()).unwrap();
+        let first = state();
+        assert!(first.starts_with("another"), "{first}");
+        apply(&conn, &twice()).unwrap();
+        assert_eq!(state(), first);
     }
 
     proptest! {

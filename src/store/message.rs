@@ -350,6 +350,25 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A participant is not of a kind that answers, as was thought: what they wrote goes by their roles again.
+    pub(super) fn unname_authors(&mut self, participant: i64, thought: &str) -> rusqlite::Result<()> {
+        let written: Vec<(i64, i64)> = self
+            .conn
+            .prepare_cached(
+                "SELECT id, conversation_id FROM messages WHERE author_id = ?1 AND author_rule = 2 AND author_kind = ?2",
+            )?
+            .query_map(params![participant, thought], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        for (id, conversation) in written {
+            let roles = self.roles(conversation)?;
+            let kind = self.kind_by_role(&roles, participant, BY_ROLE_OR_KIND)?;
+            if kind.as_str() != thought {
+                self.set_author_kind(id, kind.as_str())?;
+            }
+        }
+        Ok(())
+    }
+
     fn set_author_kind(&mut self, message: i64, kind: &str) -> rusqlite::Result<()> {
         let before: i64 = self
             .conn
