@@ -6,6 +6,7 @@ use super::cursor::FeedCursor;
 use super::error::PassError;
 use super::runner::Runner;
 use super::walk::{Broken, Walk};
+use crate::http::FetchError;
 use crate::provider::{Ask, Feed, Page, Shape};
 
 /// An answer without rows is put to the proof at most hourly.
@@ -27,7 +28,9 @@ pub(crate) enum Doubt {
 
 impl Runner {
     /// Puts an end that was told by an empty answer to the proof: an unknown column or a broken filter answers
-    /// with no rows too. At most hourly, and once a pass; but whenever the provider contradicts itself.
+    /// with no rows too. At most hourly, and once a pass; but whenever the provider contradicts itself, and at the end of
+    /// a list that was read from its beginning, whose first page alone came without a filter: what a sweep did not meet
+    /// counts as missing.
     pub(super) async fn doubt(
         &self,
         feed: &Feed,
@@ -40,9 +43,10 @@ impl Runner {
             Walk::Changes(changes) => changes.is_contradicted(),
             _ => false,
         };
+        let whole = feed.complete || matches!(walk, Walk::Keyset(_)) && began_at.is_none();
         let floor = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
         let (ask, limit_key) = match walk {
-            Walk::Keyset(keyset) if keyset.ended_on_nothing && (contradicted || walk.newest() == began_at) => {
+            Walk::Keyset(keyset) if keyset.ended_on_nothing && (contradicted || whole || walk.newest() == began_at) => {
                 (Ask::Newest { limit: feed.page_size.min(25) }, walk.newest().map(|after| after.saturating_add(1)))
             }
             Walk::Changes(changes) if changes.ended_on_nothing => {
@@ -58,19 +62,31 @@ impl Runner {
                 return Ok(None);
             }
         };
-        let has_its_turn = contradicted || self.is_due(cursor).await? && !self.probed.swap(true, Ordering::Relaxed);
+        let has_its_turn =
+            contradicted || whole || self.is_due(cursor).await? && !self.probed.swap(true, Ordering::Relaxed);
         if !has_its_turn {
             return Ok(None);
         }
         // Said of this stream alone: the others have their turn in the passes that follow.
         cursor.probed_at = Some(self.started_ms);
-        let page = self.source.provider.page(&feed.key, &ask).await?;
+        let page = match self.source.provider.page(&feed.key, &ask).await {
+            // A list that is not sorted by its times may be by its ids, which is what the lowest rung asks for.
+            Err(FetchError::Rejected { .. }) if feed.shape == Shape::Changes => {
+                return Ok(Some(Doubt::Broken(Broken::Order)));
+            }
+            answer => answer?,
+        };
         let keys = || page.records.iter().filter_map(|record| record.key);
         if keys().any(|key| limit_key.is_some_and(|limit| key >= limit)) {
             return Ok(Some(Doubt::Broken(Broken::Filter)));
         }
         let beyond = last_row(&page).filter(|last| walk.newest().is_some_and(|newest| newest > *last));
         match (feed.shape, beyond) {
+            // Its last row is not where the sweep ended, or there is none: what lies between the two cannot be told, and
+            // nothing may be taken for deleted.
+            (Shape::Ids, beyond) if feed.complete && (beyond.is_some() || keys().next().is_none()) => {
+                Ok(Some(Doubt::Broken(Broken::Order)))
+            }
             (Shape::Ids, Some(last)) => {
                 let stream = self.source.provider.record_stream(feed.key.stream);
                 let after = self.store.greatest_id(self.source_id, stream, last).await?;

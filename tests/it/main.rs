@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod again;
+mod bd_odd;
 mod browser;
 mod cursors;
 mod daemon;

@@ -40,9 +40,10 @@ impl BrilliantDirectories {
         lines
     }
 
+    /// A list is asked for in its order, as it is read: a site may answer, and yet refuse to sort.
     async fn check_list(&self, list: List) -> Checked {
         let what = format!("{}/get", list.model);
-        let result = match self.ask(&[list.model, "get"], &query::probe(PROBE_ROWS)).await {
+        let result = match self.ask(&[list.model, "get"], &query::first(list, PROBE_ROWS)).await {
             Ok(envelope) => {
                 let strange =
                     envelope.rows.iter().any(|row| stream::record(list, row.clone(), None, None).id.is_none());
@@ -52,7 +53,10 @@ impl BrilliantDirectories {
                     None => Ok("answers".to_owned()),
                 }
             }
-            Err(error) if fetch::says_empty(&error, list) => Ok("0 rows".to_owned()),
+            Err(error) if fetch::says_empty(&error, list) => match self.prove_empty(list, list.column, &error).await {
+                Ok(()) => Ok("0 rows".to_owned()),
+                Err(error) => Err(self.with_step(&error)),
+            },
             Err(error) => Err(self.told(&error, &what)),
         };
         Checked { what, result, optional: false }
@@ -88,10 +92,9 @@ impl BrilliantDirectories {
         }
     }
 
-    /// The error, with what to do about it. A refusal of an endpoint says that itself: see `ask`.
+    /// The error, with what to do about it.
     fn with_step(&self, error: &FetchError) -> String {
-        let step = if matches!(error, FetchError::Forbidden { .. }) { None } else { self.advice(error) };
-        step.map_or_else(|| error.to_string(), |step| format!("{error}; {step}"))
+        self.advice(error).map_or_else(|| error.to_string(), |step| format!("{error}; {step}"))
     }
 }
 

@@ -33,8 +33,8 @@ impl BrilliantDirectories {
     /// Asks one endpoint below `/api/v2`. A refusal of an endpoint names what to allow.
     pub(super) async fn ask(&self, path: &[&str], query: &Query) -> Result<Envelope, FetchError> {
         match self.sorted(path, query).await {
-            // A firewall's refusal says so itself, and no permission of the key changes it.
-            Err(FetchError::Forbidden { endpoint, detail }) if !detail.contains("firewall") => {
+            // No permission of the key changes a firewall's refusal.
+            Err(FetchError::Forbidden { endpoint, detail }) if !is_firewalls(&detail) => {
                 Err(FetchError::Forbidden { endpoint, detail: with_advice(&detail, path) })
             }
             other => other,
@@ -86,7 +86,13 @@ impl BrilliantDirectories {
                     }
                     return Ok(page);
                 }
-                Err(error) if says_empty(&error, list) => return Ok(empty(&ask)),
+                Err(error) if says_empty(&error, list) => {
+                    if asks_for_the_first(&ask) {
+                        let column = if matches!(ask, Ask::Token { .. }) { list.id } else { list.column };
+                        self.prove_empty(list, column, &error).await?;
+                    }
+                    return Ok(empty(&ask));
+                }
                 Err(error @ FetchError::TooLarge { .. }) => {
                     let (limit, token) = size_of(&ask);
                     let Some(smaller) = SMALLER.into_iter().find(|size| *size < limit) else { return Err(error) };
@@ -102,6 +108,18 @@ impl BrilliantDirectories {
         }
     }
 
+    /// "Not found" without a filter is how some builds say "no rows", and how others refuse to sort by a column. A
+    /// question without an order tells which: zero rows alone are no proof (section 2 of the provider page).
+    pub(super) async fn prove_empty(&self, list: List, column: &str, refusal: &FetchError) -> Result<(), FetchError> {
+        match self.ask(&[list.model, "get"], &query::probe(1)).await {
+            Ok(envelope) if envelope.rows.is_empty() => Ok(()),
+            Err(error) if says_empty(&error, list) => Ok(()),
+            // A page that is too large has rows.
+            Ok(_) | Err(FetchError::TooLarge { .. }) => Err(unsorted(list, column, refusal)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Rows to ask for per page: fewer where a page was once too large.
     pub(super) fn page_size(&self, stream: &str) -> u32 {
         let known = self.facts.get(&size_fact(stream)).and_then(|text| text.parse().ok());
@@ -113,6 +131,9 @@ impl BrilliantDirectories {
         let endpoint = SITE_INFO.join("/");
         let say = |why: &str| if why.is_empty() { zone::ADVICE.to_owned() } else { format!("{why}; {}", zone::ADVICE) };
         let envelope = match self.sorted(SITE_INFO, &Query::new()).await {
+            Err(FetchError::Forbidden { endpoint, detail }) if is_firewalls(&detail) => {
+                return Err(FetchError::Forbidden { endpoint, detail: format!("{detail}; {}", zone::SETTING) });
+            }
             Err(FetchError::Forbidden { endpoint, detail }) => {
                 return Err(FetchError::Forbidden { endpoint, detail: say(&detail) });
             }
@@ -133,9 +154,31 @@ impl BrilliantDirectories {
     }
 }
 
+/// The list has rows, and none of them comes when they are asked for in their order.
+fn unsorted(list: List, column: &str, refusal: &FetchError) -> FetchError {
+    let (endpoint, status) = match refusal {
+        FetchError::NotFound { endpoint, status, .. } | FetchError::Rejected { endpoint, status, .. } => {
+            (endpoint.clone(), *status)
+        }
+        _ => (format!("{}/get", list.model), 0),
+    };
+    let detail = format!(
+        "the list has rows, but the site refuses to sort it by `{column}` and answers as if there were none; ask the support \
+         of Brilliant Directories to let `{model}/get` be sorted with `order_column={column}`; until then this list is not \
+         read, and nothing was marked as deleted",
+        model = list.model,
+    );
+    FetchError::Rejected { endpoint, status, detail }
+}
+
 /// A question that only a mistake in this program could put.
 pub(super) fn never(detail: String) -> FetchError {
     FetchError::Rejected { endpoint: "brilliant_directories".to_owned(), status: 0, detail }
+}
+
+/// Whether a refusal came from a firewall in front of the site, and not from the site.
+pub(super) fn is_firewalls(detail: &str) -> bool {
+    detail.contains("firewall")
 }
 
 fn with_advice(detail: &str, path: &[&str]) -> String {
@@ -174,6 +217,12 @@ pub(super) fn says_empty(error: &FetchError, list: List) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a question is about the beginning of a list, with no filter. One that goes on from a place was answered
+/// before in the same order: "not found" is then the end.
+fn asks_for_the_first(ask: &Ask) -> bool {
+    matches!(ask, Ask::After { after: None, token: None, .. } | Ask::Token { token: None, .. } | Ask::Newest { .. })
 }
 
 /// An empty list: a count of zero is claimed only where no filter was sent, since a filter on a column that the site

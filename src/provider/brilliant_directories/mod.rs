@@ -166,6 +166,10 @@ impl Provider for BrilliantDirectories {
         }
     }
 
+    fn conversation_of(&self, stream: &str, raw: &RawRecord) -> Option<String> {
+        (stream == MESSAGES).then(|| stream::thread_of(&raw.json)).flatten()
+    }
+
     fn record_stream(&self, stream: &'static str) -> &'static str {
         if stream == THREAD_IDS { THREADS } else { stream }
     }
@@ -179,10 +183,10 @@ impl Provider for BrilliantDirectories {
             FetchError::Unauthorized { .. } => {
                 Some("make or check the key in Developer Hub, API keys, and see that it is active".to_owned())
             }
-            FetchError::Forbidden { endpoint, .. } => Some(format!(
-                "allow `{}` for this key in Developer Hub, API keys (it may also need the Advanced Endpoints switch)",
-                endpoint.trim_start_matches('/').trim_start_matches("api/v2/")
-            )),
+            // Any other refusal of an endpoint says itself what to allow: see `ask`.
+            FetchError::Forbidden { detail, .. } if fetch::is_firewalls(detail) => Some(
+                "try again later; if it stays so, ask the site's support to let this machine's address through".to_owned(),
+            ),
             FetchError::Unavailable { unreachable: true, .. } => {
                 Some("check base_url and this machine's network".to_owned())
             }

@@ -59,6 +59,14 @@ pub(super) fn equal(column: &str, value: &str, limit: u32) -> Query {
     query
 }
 
+/// The query of the first page in a list's own order.
+pub(super) fn first(list: List, limit: u32) -> Query {
+    let mut query = Query::new();
+    order(&mut query, list.column, "ASC");
+    page(&mut query, None, limit);
+    query
+}
+
 /// The query of a first, unordered page: whether an endpoint answers at all.
 pub(super) fn probe(limit: u32) -> Query {
     let mut query = Query::new();

@@ -134,6 +134,29 @@ async fn not_found_is_an_empty_list_and_a_wrong_address_is_not() {
 }
 
 #[tokio::test]
+async fn a_list_that_the_site_will_not_sort_is_not_an_empty_one() {
+    const NOT_FOUND: &str = r#"{"status":"error","message":"chat_message_items not found","total":0}"#;
+    let site =
+        Site::new(|_, query| ok(if query.contains("order_column") { NOT_FOUND } else { MESSAGES }), Some("UTC")).await;
+    let messages = StreamKey::plain("messages");
+    for ask in [first(100), Ask::Newest { limit: 1 }, Ask::Token { token: None, limit: 100 }] {
+        let error = site.provider.page(&messages, &ask).await.unwrap_err();
+        assert!(matches!(error, FetchError::Rejected { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("refuses to sort it by `message_id`") && said.contains("ask the support"), "{said}");
+    }
+    let asked = site.asked();
+    assert_eq!((asked.len(), asked[1].as_str()), (6, "chat_message_items/get?limit=1"));
+    // What goes on from a place was answered in this order before: nothing found is the end.
+    let on = Ask::Token { token: Some("MipfKjEwMA==".to_owned()), limit: 100 };
+    assert_eq!(site.provider.page(&messages, &on).await.unwrap().last, Some(true));
+
+    let line = site.provider.check().await.into_iter().find(|line| line.what == "chat_message_items/get").unwrap();
+    let said = line.result.unwrap_err();
+    assert!(said.contains("refuses to sort") && !said.contains("allow"), "{said}");
+}
+
+#[tokio::test]
 async fn a_page_full_of_pictures_is_read_in_smaller_portions() {
     let site = Site::new(
         |_, query| {
@@ -213,7 +236,7 @@ async fn the_site_counts_its_rows_without_a_filter() {
     .await;
     let counts = site.provider.count().await.unwrap();
     assert_eq!(counts, [Counted { stream: "threads", total: 0 }, Counted { stream: "messages", total: 55 }]);
-    assert_eq!(site.asked().len(), 2);
+    assert_eq!(site.asked().len(), 3, "the empty list is asked for without an order too");
 }
 
 #[tokio::test]

@@ -8,6 +8,9 @@ use serde_json::Value;
 pub(super) const ADVICE: &str =
     "set `timezone = \"Area/City\"` for the source, or allow `site_info/get` for the key in Developer Hub -> API keys";
 
+/// The part of it that needs no answer of the site.
+pub(super) const SETTING: &str = "set `timezone = \"Area/City\"` for the source";
+
 /// Reads a zone's name: IANA names with their old spellings (`US/Eastern`, `UTC`), and offsets (`-05:00`).
 ///
 /// Nothing else: `UTC-5` is read by PHP's users as five hours behind and by POSIX as five hours ahead.
