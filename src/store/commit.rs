@@ -1,6 +1,6 @@
 //! Applying a batch inside a transaction: the only code that writes rows, cursors and counters.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
@@ -164,31 +164,13 @@ pub(super) fn cursors_alone(conn: &Connection, batch: &Batch) -> rusqlite::Resul
     Ok(())
 }
 
-/// Places of records in the answer to one fetch that come again in it, under the same id: the last one holds. Stored one
-/// after the other, they would be a change in every pass.
-fn overtaken(records: &[Record]) -> HashSet<usize> {
-    let mut met = HashSet::new();
-    let mut overtaken = HashSet::new();
-    for (place, record) in records.iter().enumerate().rev().filter(|(_, record)| record.outcome.is_ok()) {
-        if let Some(id) = &record.raw.id
-            && !met.insert((&record.stream, id))
-        {
-            overtaken.insert(place);
-        }
-    }
-    overtaken
-}
-
 impl Tx<'_> {
     /// Applies a batch of the source: how it fared.
     pub(super) fn apply(&mut self, batch: &Batch) -> rusqlite::Result<Counts> {
         let before = self.rev;
         (self.now_ms, self.run_start_rev, self.counts) = (batch.now_ms, batch.run_start_rev, Counts::default());
-        let overtaken = if batch.fetched.is_some() { overtaken(&batch.records) } else { HashSet::new() };
-        for (place, record) in batch.records.iter().enumerate() {
-            if !overtaken.contains(&place) {
-                self.record(record)?;
-            }
+        for record in &batch.records {
+            self.record(record)?;
         }
         failpoint!("commit.rows");
         for participant in &batch.misses {

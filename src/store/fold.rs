@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::model::{ConversationRow, MessageRow, ParticipantKind, ParticipantRow, Patch, RawRecord, Reject, Row};
-    use crate::store::{FetchMark, Record, fulltext, open, shroud};
+    use crate::store::{Record, fulltext, open, shroud};
 
     /// What a record says: of a thread, of a message, or nothing that can be read.
     #[derive(Debug, Clone)]
@@ -219,30 +219,6 @@ mod tests {
         assert_eq!(wrote(), "agent");
         apply_row(&conn, "c", ben(ParticipantKind::Contact));
         assert_eq!(wrote(), "unknown");
-    }
-
-    #[test]
-    fn of_a_record_that_comes_twice_in_one_answer_the_last_holds_and_nothing_changes_from_then_on() {
-        let conn = store();
-        let twice = || {
-            let texts = ["one", "another"].map(|text| {
-                let json = RawValue::from_string(format!("\"{text}\"")).unwrap();
-                let raw = RawRecord { id: Some("1".to_owned()), key: None, parent: None, seq: 0, json };
-                let row = MessageRow { body_text: text.to_owned(), ..MessageRow::new("c", "1") };
-                Record::new("messages", raw, Ok(vec![Row::Message(row)]))
-            });
-            let conversation = "c".to_owned();
-            let mark = FetchMark { conversation, fingerprint: None, incomplete: None, gone: false, present: None };
-            let records = texts.into_iter().collect();
-            Batch { source_id: 2, run_id: 2, now_ms: 1000, records, fetched: Some(mark), ..Batch::default() }
-        };
-        let state = "SELECT body_text || rev || (SELECT count(*) FROM message_revisions) FROM messages";
-        let state = || conn.query_row(state, [], |row| row.get::<_, String>(0)).unwrap();
-        apply(&conn, &twice()).unwrap();
-        let first = state();
-        assert!(first.starts_with("another"), "{first}");
-        apply(&conn, &twice()).unwrap();
-        assert_eq!(state(), first);
     }
 
     proptest! {

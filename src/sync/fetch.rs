@@ -24,6 +24,9 @@ const NOT_ASKED: &str = "not asked:";
 /// So many failures in a row mean that the provider fails, not the conversation.
 const FAILURES_IN_A_ROW: u32 = 5;
 
+/// So many in a row that the network brings no answer for mean the same, sooner: each of them takes long to give up.
+const UNREACHABLE_IN_A_ROW: u32 = 3;
+
 /// So many conversations gone at once are worth a word, if they are most of those asked for.
 const MASS: u64 = 20;
 
@@ -42,6 +45,15 @@ struct Queue {
     after: (i64, i64),
     tried: HashSet<i64>,
     started_over: bool,
+}
+
+/// Failures since the last conversation was read, by which a provider that fails is told from conversations that do.
+#[derive(Debug, Default)]
+struct Streak {
+    /// Fetches that the provider answered, whatever it said.
+    answered: u64,
+    failures: u32,
+    unreachable: u32,
 }
 
 /// How a fetch ended.
@@ -74,7 +86,7 @@ impl Runner {
         let mut queue = Queue { after: (i64::MIN, i64::MIN), tried: HashSet::new(), started_over: false };
         self.progress.will_fetch(self.store.stale_count(self.source_id).await?);
         self.progress.doing("conversations");
-        let mut failures_in_a_row = 0;
+        let mut streak = Streak::default();
         while outcome.ended_by.is_none() {
             let Some(waiting) = self.next_in(&mut queue, failing).await? else { break };
             let mut waiting = waiting.into_iter();
@@ -83,20 +95,21 @@ impl Runner {
                 while under_way.len() < self.source.concurrency.max(1) && outcome.ended_by.is_none() {
                     let Some(conversation) = waiting.next() else { break };
                     let runner = Arc::clone(self);
+                    let began_after = streak.answered;
                     let fetch = async move {
                         let result = runner.fetch_one(&conversation).await;
-                        (conversation.external_id, result)
+                        (conversation.external_id, began_after, result)
                     };
                     under_way.spawn(fetch.in_current_span());
                 }
                 let Some(joined) = under_way.join_next().await else { break };
                 // A panic in a task is a bug; it must not pass for a conversation that was read.
-                let (conversation, result) =
-                    joined.unwrap_or_else(|_| ("(unknown)".to_owned(), Err(PassError::Stalled)));
+                let (conversation, began_after, result) =
+                    joined.unwrap_or_else(|_| ("(unknown)".to_owned(), 0, Err(PassError::Stalled)));
                 self.progress.fetched_one();
                 match result {
                     Ok(End { refetch_all, gone }) => {
-                        failures_in_a_row = 0;
+                        streak.read();
                         outcome.read += 1;
                         outcome.gone += u64::from(gone);
                         let fetched = if gone { events::Fetch::Gone } else { events::Fetch::Read };
@@ -106,16 +119,14 @@ impl Runner {
                         }
                     }
                     Err(error) => {
-                        failures_in_a_row += u32::from(error.is_the_providers());
-                        let many = failures_in_a_row >= FAILURES_IN_A_ROW;
+                        let ends = streak.failed(&error, began_after);
                         if failing == Failing::WaitsForLists {
-                            let ends = error.ends_source() || error.is_deferred() || many;
-                            if !ends {
+                            if !ends || is_unreachable(&error) {
                                 self.move_back(conversation).await?;
                             }
                             outcome.ended_by = outcome.ended_by.take().or(ends.then_some(error));
                         } else {
-                            self.note_failure(&mut outcome, conversation, error, many).await?;
+                            self.note_failure(&mut outcome, conversation, error, ends).await?;
                         }
                     }
                 }
@@ -155,12 +166,12 @@ impl Runner {
         outcome: &mut Fetches,
         conversation: String,
         error: PassError,
-        many: bool,
+        ends: bool,
     ) -> Result<(), PassError> {
         outcome.failed += 1;
         events::conversation_fetched(&self.source.subject(), events::Fetch::Failed);
-        let ends = error.ends_source() || error.is_deferred() || many;
-        if !error.ends_source() {
+        // Also in an outage: it may be the very one that the next pass would begin with, and fail by.
+        if !error.ends_source() || is_unreachable(&error) {
             if self.told_before {
                 tracing::debug!(source = %self.source.name, item = %conversation, %error, "still not read");
             } else {
@@ -175,6 +186,10 @@ impl Runner {
             outcome.ended_by = Some(error);
         } else if outcome.first_error.is_none() {
             outcome.first_error = Some((conversation, error));
+        }
+        // An outage is told once, not of every conversation that it kept from being read.
+        if outcome.ended_by.as_ref().is_some_and(is_unreachable) {
+            outcome.first_error.take_if(|(_, first)| is_unreachable(first));
         }
         Ok(())
     }
@@ -266,6 +281,33 @@ impl Runner {
     }
 }
 
+impl Streak {
+    /// A conversation was read, or found gone.
+    fn read(&mut self) {
+        *self = Self { answered: self.answered + 1, ..Self::default() };
+    }
+
+    /// Takes the failure of a fetch that began after so many were answered. Whether it ends the fetches.
+    fn failed(&mut self, error: &PassError, began_after: u64) -> bool {
+        if !is_unreachable(error) {
+            (self.answered, self.unreachable) = (self.answered + 1, 0);
+            self.failures += u32::from(error.is_the_providers());
+            return error.ends_source() || error.is_deferred() || self.failures >= FAILURES_IN_A_ROW;
+        }
+        // While others were answered the provider was there: that is this conversation's own trouble.
+        if began_after == self.answered {
+            (self.failures, self.unreachable) = (self.failures + 1, self.unreachable + 1);
+        }
+        self.unreachable >= UNREACHABLE_IN_A_ROW || self.failures >= FAILURES_IN_A_ROW
+    }
+}
+
+/// Whether no try brought any answer. Of one conversation among others that is no outage: a connection may be closed, or
+/// time run out, over what this one holds.
+fn is_unreachable(error: &PassError) -> bool {
+    matches!(error, PassError::Fetch(FetchError::Unavailable { unreachable: true, .. }))
+}
+
 /// The fingerprint of the conversation's own record, where the first page brought one beside the messages: these are no
 /// older than it, so the fetch was made for it.
 fn own_fingerprint(records: &[Record], conversation: &str) -> Option<i64> {
@@ -288,5 +330,37 @@ fn note_present(present: &mut Option<HashSet<String>>, records: &[Record]) {
                 _ => None,
             }));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(unreachable: bool) -> PassError {
+        FetchError::Unavailable { endpoint: "chats/1".to_owned(), tries: 5, cause: String::new(), unreachable }.into()
+    }
+
+    #[test]
+    fn three_conversations_in_a_row_that_are_not_reached_are_an_outage() {
+        let mut streak = Streak::default();
+        streak.read();
+        let ends = [1, 2, 3].map(|_| streak.failed(&failure(true), 1));
+        assert_eq!(ends, [false, false, true]);
+        // One that is answered in between, with a refusal even, shows that the provider is there.
+        let mut streak = Streak::default();
+        let ends = [true, true, false, true].map(|unreachable| {
+            let began_after = streak.answered;
+            streak.failed(&failure(unreachable), began_after)
+        });
+        assert_eq!(ends, [false; 4]);
+    }
+
+    #[test]
+    fn conversations_that_are_not_reached_while_others_are_read_are_no_outage() {
+        let mut streak = Streak::default();
+        streak.read();
+        // They were all under way when that one was read.
+        assert!((0..9).all(|_| !streak.failed(&failure(true), 0)));
     }
 }

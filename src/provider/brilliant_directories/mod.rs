@@ -185,7 +185,8 @@ impl Provider for BrilliantDirectories {
             }
             // Any other refusal of an endpoint says itself what to allow: see `ask`.
             FetchError::Forbidden { detail, .. } if fetch::is_firewalls(detail) => Some(
-                "try again later; if it stays so, ask the site's support to let this machine's address through".to_owned(),
+                "try again later; if it stays so, ask the site's support to let this machine's address through"
+                    .to_owned(),
             ),
             FetchError::Unavailable { unreachable: true, .. } => {
                 Some("check base_url and this machine's network".to_owned())

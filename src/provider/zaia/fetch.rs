@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 
 use super::limits::{Verdict, judge};
 use super::messages::{Gathered, direction, items};
-use super::request::{Encoding, MESSAGE_LIMIT, PAGE_SIZE, Query, messages_query, paging, path};
+use super::request::{DEFAULT_LIMIT, Encoding, MESSAGE_LIMIT, PAGE_SIZE, Query, messages_query, paging, path};
+use super::shapes::Chat;
 use super::threads::{Evidence, Threads, weigh};
 use super::wire::{self, Peek};
 use super::{Zaia, senders};
@@ -42,7 +43,7 @@ impl Zaia {
         // A chat that its list leaves out may be removed: only the chat itself tells.
         let mut head = None;
         if job.unlisted {
-            match self.http.get(&path(&["chats", chat]), &[], wire::read_item).await {
+            match self.chat(chat).await {
                 Ok(json) => head = Some(("chats", wire::record(wire::Peek::of(&json).id, None, json))),
                 Err(FetchError::NotFound { .. }) => return Ok(Fetched::Gone),
                 // Neither in the list nor an id that a chat could have: a damaged row once named it.
@@ -53,7 +54,7 @@ impl Zaia {
         let gathered = Gathered::new(chat);
         let mut work = Work { job, gathered, cut: false, refetch_all: false, all_threads: false };
         let plain = match self.listing(&mut work, None).await {
-            Err(FetchError::NotFound { .. }) => return Ok(Fetched::Gone),
+            Err(FetchError::NotFound { endpoint, status, .. }) => return self.unanswered(chat, endpoint, status).await,
             plain => plain?,
         };
         let (plain_cut, encoding) = (plain.cut, plain.encoding);
@@ -80,6 +81,23 @@ impl Zaia {
         Ok(Fetched::Page(ConversationPage { records, next: None, incomplete, refetch_all: work.refetch_all }))
     }
 
+    /// The chat itself.
+    async fn chat(&self, chat: &str) -> Result<Box<RawValue>, FetchError> {
+        self.http.get(&path(&["chats", chat]), &[], wire::read_item).await
+    }
+
+    /// What it means that a chat's messages are not found: only the chat itself tells whether it is gone.
+    async fn unanswered(&self, chat: &str, endpoint: String, status: u16) -> Result<Fetched, FetchError> {
+        match self.chat(chat).await {
+            Ok(json) if !is_removed(&json) => {
+                let detail = "the chat is there, but its messages are not answered".to_owned();
+                Err(FetchError::NotFound { endpoint, status, detail })
+            }
+            Ok(_) | Err(FetchError::NotFound { .. }) => Ok(Fetched::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
     fn take(&self, work: &mut Work<'_>, listing: Listing) {
         let items = items(listing.rows);
         let direction = direction(&items);
@@ -98,18 +116,24 @@ impl Zaia {
             Verdict::Whole => false,
             Verdict::Cut => true,
             Verdict::Proves => {
-                work.refetch_all |= self.limits.prove(encoding);
+                let none = self.limits.may_be_none() && self.ignores_limit(chat, thread, encoding).await?;
+                work.refetch_all |= if none { self.limits.prove_none() } else { self.limits.prove(encoding) };
                 false
             }
             Verdict::Doubtful => match self.probe(chat, thread, encoding).await? {
-                Some(proven) => {
+                Some(proven) if proven == encoding => {
                     work.refetch_all |= self.limits.prove(proven);
-                    if proven != encoding {
-                        let rows = self.messages(&messages_query(chat, thread, proven, MESSAGE_LIMIT)).await?;
-                        return Ok(Listing { cut: rows.len() == MESSAGE_LIMIT, rows, encoding: proven });
-                    }
                     false
                 }
+                Some(proven) => match self.messages(&messages_query(chat, thread, proven, MESSAGE_LIMIT)).await {
+                    // Obeyed for one row, and refused for this many: the rows in hand stay.
+                    Err(FetchError::Rejected { .. }) => self.has_more(chat, thread, proven, rows.len()).await?,
+                    rows => {
+                        let rows = rows?;
+                        work.refetch_all |= self.limits.prove(proven);
+                        return Ok(Listing { cut: rows.len() == MESSAGE_LIMIT, rows, encoding: proven });
+                    }
+                },
                 None => self.limits.give_up(encoding, rows.len(), stored),
             },
         };
@@ -143,6 +167,35 @@ impl Zaia {
             }
         }
         Ok(None)
+    }
+
+    /// Whether more rows than the default come where one was asked for.
+    async fn ignores_limit(&self, chat: &str, thread: Option<&str>, encoding: Encoding) -> Result<bool, FetchError> {
+        match self.messages(&messages_query(chat, thread, encoding, 1)).await {
+            Ok(rows) => Ok(rows.len() > DEFAULT_LIMIT),
+            Err(FetchError::Rejected { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a list has more than so many rows, as far as a limit tells that is obeyed but refused when it is large.
+    async fn has_more(
+        &self,
+        chat: &str,
+        thread: Option<&str>,
+        encoding: Encoding,
+        rows: usize,
+    ) -> Result<bool, FetchError> {
+        let more = match self.messages(&messages_query(chat, thread, encoding, rows + 1)).await {
+            Ok(shown) => shown.len() > rows,
+            // There may be.
+            Err(FetchError::Rejected { .. }) => true,
+            Err(error) => return Err(error),
+        };
+        if more {
+            self.limits.refused();
+        }
+        Ok(more)
     }
 
     async fn messages(&self, query: &Query) -> Result<Rows, FetchError> {
@@ -281,6 +334,11 @@ impl Zaia {
         self.senders.outcome(!found.is_empty());
         Ok(found.into_iter().map(|record| (senders::STREAM, record)).collect())
     }
+}
+
+/// Whether a chat says of itself that it is removed.
+fn is_removed(chat: &RawValue) -> bool {
+    serde_json::from_str::<Chat>(chat.get()).is_ok_and(|chat| chat.is_removed == Some(true))
 }
 
 /// Whether an id has the documented shape.

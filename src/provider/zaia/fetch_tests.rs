@@ -14,6 +14,9 @@ use crate::provider::{Ask, Facts, Provider as _, UnknownParticipant};
 use crate::sim::ZaiaSim;
 use crate::sim::zaia::{Keeps, PaginationEncoding, Unsupported, ZaiaData};
 
+#[path = "fetch_refusals.rs"]
+mod refusals;
+
 const AT: i64 = 1_767_323_045_000;
 const MESSAGES: &str = "/api/v1/chat-messages";
 const THREADS: &str = "/api/v1/chat-threads";
@@ -231,16 +234,6 @@ async fn a_chat_that_lacks_its_newest_message_is_behind() {
     let stage = Stage::of(data).await;
     assert_eq!(stage.fetch(&chat).await.incomplete, Some("behind"));
     assert_eq!(stage.asked(THREADS), 1, "it may stand in a thread");
-}
-
-#[tokio::test]
-async fn a_chat_that_is_gone_is_gone() {
-    let (mut data, chat) = workspace(1);
-    data.purge_chat(&chat);
-    let stage = Stage::of(data).await;
-    let job =
-        Job { external_id: chat, reported_messages: None, reported_last_ms: None, stored_messages: 0, unlisted: false };
-    assert!(matches!(stage.zaia.conversation(&job, None).await.unwrap(), Fetched::Gone));
 }
 
 /// A chat with a side thread, of an older and a newer message than the plain ones.

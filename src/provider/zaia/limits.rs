@@ -2,7 +2,8 @@
 //!
 //! The reference gives `pagination` as an object `{limit: 1..1000, default 250}` and no encoding. A server that does
 //! not understand a spelling may reject it, which is plain to see, or ignore it and send 250, which looks like a
-//! chat of 250 messages. So: *accepted* is remembered as the fact `pagination`, *proven* as `pagination_proven`.
+//! chat of 250 messages. So: *accepted* is remembered as the fact `pagination`, *proven* as `pagination_proven`, which
+//! also tells of a server that has no limit at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,6 +87,9 @@ const ACCEPTED: &str = "pagination";
 const PROVEN: &str = "pagination_proven";
 /// In place of a proven encoding: none was, and a chat was called incomplete for it.
 const NOTHING: &str = "nothing";
+/// In place of a proven encoding: none is obeyed, and more than the default came all the same. A chat of just as many rows
+/// as the default is called incomplete, and unsettles nothing: else it would be proof and doubt in turn, pass after pass.
+const NO_LIMIT: &str = "no_limit";
 
 /// What is known about the encodings.
 pub(super) struct Limits {
@@ -123,15 +127,25 @@ impl Limits {
         }
     }
 
-    /// Whether the server is known to obey this encoding.
+    /// Whether the server is known to obey this encoding, or to have no limit.
     pub(super) fn is_proven(&self, encoding: Encoding) -> bool {
-        self.known(PROVEN) == Some(encoding)
+        self.known(PROVEN) == Some(encoding) || self.is(NO_LIMIT)
+    }
+
+    fn is(&self, word: &str) -> bool {
+        self.facts.get(PROVEN).as_deref() == Some(word)
+    }
+
+    /// Whether more rows than the default may be due to there being no limit, rather than to an encoding that is obeyed:
+    /// none was when that was asked.
+    pub(super) fn may_be_none(&self) -> bool {
+        self.is(NOTHING)
     }
 
     /// The encodings worth a probe, the one in use first; none when this process probed them all in vain. A proof is
     /// never dropped without a probe.
     pub(super) fn to_probe(&self, in_use: Encoding) -> Vec<Encoding> {
-        if self.exhausted.load(Ordering::Relaxed) && !self.is_proven(in_use) {
+        if self.exhausted.load(Ordering::Relaxed) && self.known(PROVEN) != Some(in_use) {
             return Vec::new();
         }
         let mut order = self.order();
@@ -142,7 +156,7 @@ impl Limits {
 
     /// The server obeys this encoding. True when chats were called incomplete before for want of that proof.
     pub(super) fn prove(&self, encoding: Encoding) -> bool {
-        let late = self.facts.get(PROVEN).as_deref() == Some(NOTHING);
+        let late = self.is(NOTHING) || self.is(NO_LIMIT);
         if late {
             self.facts.owe_refetch();
         }
@@ -152,12 +166,30 @@ impl Limits {
         late
     }
 
+    /// No limit is in force. True when chats were called incomplete before for want of that proof.
+    pub(super) fn prove_none(&self) -> bool {
+        let late = self.is(NOTHING);
+        if late {
+            self.facts.owe_refetch();
+        }
+        self.facts.set(PROVEN, NO_LIMIT);
+        late
+    }
+
+    /// An encoding that would serve is refused with the limit that is needed, and a chat is called incomplete for it. A
+    /// proof stands: the refusal may be meant for this chat alone.
+    pub(super) fn refused(&self) {
+        if self.facts.get(PROVEN).is_none() {
+            self.facts.set(PROVEN, NOTHING);
+        }
+    }
+
     /// No encoding could be proven after an answer of so many rows in this one. Says whether it has to count as cut:
     /// then what was proven of the encoding before holds no longer.
     pub(super) fn give_up(&self, encoding: Encoding, rows: usize, stored: i64) -> bool {
         self.exhausted.store(true, Ordering::Relaxed);
         let cut = rows == DEFAULT_LIMIT || is_fewer(rows, stored);
-        if cut && self.known(PROVEN).is_none_or(|proven| proven == encoding) {
+        if cut && !self.is(NO_LIMIT) && self.known(PROVEN).is_none_or(|proven| proven == encoding) {
             self.facts.set(PROVEN, NOTHING);
         }
         cut
@@ -237,6 +269,22 @@ mod tests {
         assert_eq!(later.to_probe(Encoding::Plain).first(), Some(&Encoding::Plain), "but in the next");
         assert!(later.prove(Encoding::Plain));
         assert!(!later.prove(Encoding::Plain));
+    }
+
+    #[test]
+    fn that_there_is_no_limit_is_learnt_once_and_unsettled_by_no_chat() {
+        let (limits, facts) = limits(Pagination::Auto);
+        assert!(!limits.prove(Encoding::Brackets) && !limits.may_be_none());
+        assert!(limits.give_up(Encoding::Brackets, 250, 0) && limits.may_be_none());
+        assert!(limits.prove_none(), "the chat of 250 deserves another look");
+        for stored in [0, 250, 600] {
+            assert!(limits.give_up(Encoding::Brackets, 250, stored), "suspected still");
+            limits.refused();
+            assert!(limits.is_proven(Encoding::Brackets) && !limits.may_be_none());
+        }
+        assert_eq!(facts.get("pagination_proven").as_deref(), Some("no_limit"));
+        assert!(limits.to_probe(Encoding::Brackets).is_empty(), "once in a process is enough");
+        assert!(limits.prove(Encoding::Json), "there is a limit now, and it is obeyed");
     }
 
     #[test]

@@ -14,9 +14,10 @@ const DEFAULT_PAGE_SIZE: usize = 10;
 /// Finds out how many rows a page has at most, whatever is asked for: a server that has its own limit answers a
 /// question for 100 rows with, say, 20, and looks as if that were all.
 ///
-/// The fact `page_size` holds the size up to which a page that is not full is known to be the last (`57`: a larger one
-/// was seen, or nothing followed it), or the server's limit once it is proven (`most 20`). Passes that read everything
-/// doubt the first such page of every list once more, unless it had a full one before: a limit may have been lowered.
+/// The fact `page_size` holds the size up to which a page that is not full is known to be the last (`57`: one of 58 rows
+/// was seen), or the server's limit once it is proven (`most 20`). That nothing follows a page ends its list and proves
+/// no more: a list may have just as many rows as a page. Passes that read everything doubt the first such page of every
+/// list once more, unless it had a full one before: a limit may have been lowered.
 pub(super) struct PageWatch {
     facts: Arc<Facts>,
     state: Mutex<Doubt>,
@@ -79,17 +80,13 @@ impl PageWatch {
         if number > 1 {
             let short = state.short.as_ref().filter(|(of, _)| of == list).map(|(_, size)| *size);
             return match short {
-                Some(size) if rows == 0 => {
-                    if number == 2 && most.is_none() {
-                        self.believe(size);
-                    }
-                    true
-                }
+                Some(_) if rows == 0 => true,
                 Some(size) => {
                     self.facts.set(Self::FACT, format!("most {size}"));
                     rows < size
                 }
-                None => most.is_none_or(|most| rows < most),
+                // Its first page was read by another process, or another chat's list of threads came in between.
+                None => most.map_or_else(|| rows <= self.believed(), |most| rows < most),
             };
         }
         state.short = None;
@@ -251,14 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_not_full_is_doubted_until_a_larger_one_was_seen_or_nothing_followed() {
+    fn a_page_that_is_not_full_is_doubted_until_a_larger_one_was_seen() {
         let watch = PageWatch::new(Arc::new(Facts::default()));
         assert!(watch.is_last("chats", 1, 9, 100) && watch.is_last("chats", 1, 0, 100));
         assert!(!watch.is_last("chats", 1, 33, 100));
         assert!(watch.is_last("chats", 1, 32, 100), "a larger one was seen");
         assert!(!watch.is_last("chats", 1, 33, 100), "that is open still");
         assert!(watch.is_last("chats", 2, 0, 100), "nothing followed");
-        assert!(watch.is_last("chats", 1, 33, 100) && !watch.is_last("chats", 1, 34, 100));
+        assert!(!watch.is_last("chats", 1, 33, 100), "which is said of that list alone");
+        assert!(!watch.is_last("chats", 1, 34, 100) && watch.is_last("chats", 1, 33, 100));
         assert!(!watch.is_last("chats", 1, 100, 100) && watch.is_last("chats", 1, 99, 100));
         assert!(watch.is_last("chats", 3, 50, 100), "behind full pages");
     }
@@ -299,7 +297,7 @@ mod tests {
         assert!(watch.is_last("chats", 2, 3, 100) && !watch.is_last("chats", 2, 48, 100));
         assert!(!watch.is_last("chats", 1, 60, 100), "it gives more now");
         assert!(watch.is_last("chats", 2, 0, 100));
-        assert_eq!(facts.get("page_size").as_deref(), Some("60"));
+        assert_eq!(facts.get("page_size").as_deref(), Some("59"), "so far");
         let watch = PageWatch::new(Arc::new(Facts::default()));
         assert!(!watch.is_last("chats", 1, 25, 100));
         assert!(watch.is_last("chats", 2, 3, 100));

@@ -4,8 +4,11 @@
 //! page 3 of 98 rows begins at row 196, where the first two pages of 100 and 99 rows have reached row 198. A page is
 //! joined only if its first row was met before, as it stands: then nothing lies between the two. Where rows went away
 //! meanwhile the page begins too far on, and the walk steps back until one joins; page 1 always does.
+//!
+//! In some lists a row never stands as it did, because a field of it is another one in every answer (a signed address).
+//! There its id has to do.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +19,16 @@ use crate::provider::Page;
 /// So many pages that do not join are enough: the list has no order that could be relied on.
 const MOST_RETREATS: u32 = 64;
 
-/// So often in a row the front of the list where a later page was asked for is no chance: rows that came in may have
-/// moved it just so far down once.
-const ALWAYS_THE_FIRST: u32 = 3;
+/// So often the same row at the same place where a page does not join is no row that moved: either it never stands as it
+/// did, or page numbers do not count pages of the size asked for.
+const SAME_MISFIT: u32 = 3;
 
-/// So many full pages in a row that bring nothing new are no list that is read: it is one that stands still.
-const MOST_IDLE: u32 = 50;
+/// So often in a row one and the same page where later ones were asked for is no chance: rows that came in may have moved
+/// it just so far down once.
+const ALWAYS_THE_SAME: u32 = 3;
+
+/// So many pages in a row that bring nothing new are no list that is read: it is one that stands still.
+const MOST_IDLE: u32 = 25;
 
 /// How far a walk of overlapping pages has come.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -30,18 +37,38 @@ pub(super) struct Overlap {
     covered: u64,
     begun: bool,
     retreats: u32,
-    /// Rows of this round as they stood. Not saved: the first page after a kill is joined unseen, and the caller reads
-    /// another round.
+    /// Rows of this round, by id. Not saved: the first page after a kill is joined unseen, and the caller reads another
+    /// round.
     #[serde(skip)]
-    seen: HashSet<i64>,
-    /// The first row of the list when the round began.
+    seen: HashMap<i64, Met>,
+    /// How often a page that began at this place with this row did not join.
+    #[serde(skip)]
+    misfits: HashMap<(u64, i64), u32>,
+    /// Rows differ in every answer, so that a row is known by its id.
     #[serde(default)]
-    front: Option<i64>,
-    /// Full pages without anything new, in a row; and those of them that began with the front.
+    by_id: bool,
+    /// Pages without anything new, in a row.
     #[serde(default)]
     idle: u32,
-    #[serde(default)]
-    fronts: u32,
+    /// The page that came instead of a later one, counted from 0, and how often in a row.
+    #[serde(skip)]
+    instead: (Option<u64>, u32),
+}
+
+/// A row of an answer: short forms of its id and of all of it.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    id: i64,
+    stands: i64,
+}
+
+/// A row that was met.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    /// As it stood the last time. A row that was touched is another row: it may have moved.
+    stands: i64,
+    /// Where in the list it was met first.
+    place: u64,
 }
 
 /// What an answer means.
@@ -74,42 +101,73 @@ impl Overlap {
     /// Takes the answer to [`Overlap::ask`] with the same `limit`. `ends`: the provider says that nothing follows.
     pub(super) fn take(&mut self, page: &Page, limit: u32, ends: bool) -> Joint {
         let (number, size) = self.ask(limit);
-        let rows: Vec<i64> = page.records.iter().map(as_it_stands).collect();
-        let count = rows.len() as u64;
+        let rows: Vec<Row> = page.records.iter().map(Row::of).collect();
+        let (count, size) = (rows.len() as u64, u64::from(size));
         // A first page that is not full may be the whole list, or the most that the server gives at once.
-        let capped = !self.begun && count < u64::from(size) && !ends;
-        if count > u64::from(size) || capped {
+        let capped = !self.begun && count < size && !ends;
+        if count > size || capped {
             return Joint::Unfit;
         }
         self.begun = true;
-        let offset = u64::from(number - 1) * u64::from(size);
+        let offset = u64::from(number - 1) * size;
         let edge_to_edge = offset >= self.covered;
         let joins = match rows.first() {
             _ if edge_to_edge || offset == 0 => true,
-            Some(first) => self.seen.is_empty() || self.seen.contains(first),
+            Some(first) => self.seen.is_empty() || self.knows(first),
             None => false,
         };
-        if !joins {
+        if !joins && !self.joins_by_id(rows.first(), offset) {
             self.retreats += 1;
-            self.covered = offset.saturating_sub(u64::from(size) / 2);
-            return if self.retreats > MOST_RETREATS { Joint::Unfit } else { Joint::Apart };
+            self.covered = offset.saturating_sub(size / 2);
+            return if self.is_hopeless(rows.first(), offset) { Joint::Unfit } else { Joint::Apart };
         }
-        if offset == 0 {
-            self.front = rows.first().copied();
-        }
-        let new = rows.iter().any(|row| !self.seen.contains(row));
-        self.idle = if new || count < u64::from(size) { 0 } else { self.idle + 1 };
-        // The front of the list, where a later page was asked for: the server gives as many rows as are asked for, and
-        // always the first ones.
-        let the_front = offset > 0 && !new && rows.first() == self.front.as_ref();
-        self.fronts = if the_front { self.fronts + 1 } else { 0 };
-        if self.fronts >= ALWAYS_THE_FIRST || self.idle >= MOST_IDLE {
+        let new = rows.iter().any(|row| !self.knows(row));
+        self.idle = if new { 0 } else { self.idle + 1 };
+        if self.is_stuck(rows.first().filter(|_| !new), offset, size) || self.idle >= MOST_IDLE {
             return Joint::Unfit;
         }
-        self.seen.extend(rows);
+        for (row, place) in rows.iter().zip(offset..) {
+            self.seen.entry(row.id).or_insert(Met { stands: 0, place }).stands = row.stands;
+        }
         let grown = offset + count > self.covered;
         self.covered = offset + count;
         if ends || !grown { Joint::End } else { Joint::Joined }
+    }
+
+    /// Whether a row was met before, as it stands.
+    fn knows(&self, row: &Row) -> bool {
+        self.seen.get(&row.id).is_some_and(|met| self.by_id || met.stands == row.stands)
+    }
+
+    /// Takes a page that does not join by its first row as it stands. Whether it does by that row's id: the row was met,
+    /// and comes at this place again and again, so it has not moved.
+    fn joins_by_id(&mut self, first: Option<&Row>, offset: u64) -> bool {
+        let Some(first) = first else { return false };
+        let times = self.misfits.entry((offset, first.id)).or_default();
+        *times += 1;
+        let joins = *times >= SAME_MISFIT && self.seen.contains_key(&first.id);
+        self.by_id |= joins;
+        joins
+    }
+
+    /// Whether stepping back leads nowhere. The walk passed the place of this row before it came back to it, so the row
+    /// should have been met.
+    fn is_hopeless(&self, first: Option<&Row>, offset: u64) -> bool {
+        let times = first.and_then(|first| self.misfits.get(&(offset, first.id)));
+        times.is_some_and(|times| *times >= SAME_MISFIT) || self.retreats > MOST_RETREATS
+    }
+
+    /// Takes the first row of a page without anything new. Whether the server gives as many rows as are asked for, but
+    /// always those of one page (the first, or the last that it can count to), whatever later one is asked for.
+    fn is_stuck(&mut self, first: Option<&Row>, offset: u64, size: u64) -> bool {
+        let place = first.and_then(|first| self.seen.get(&first.id)).map(|met| met.place);
+        let came = place.filter(|place| *place < offset && place.is_multiple_of(size)).map(|place| place / size);
+        let (before, times) = self.instead;
+        self.instead = match came {
+            Some(_) if came == before => (came, times + 1),
+            _ => (came, u32::from(came.is_some())),
+        };
+        self.instead.1 >= ALWAYS_THE_SAME
     }
 
     /// Whether another process began this round.
@@ -118,13 +176,17 @@ impl Overlap {
     }
 }
 
-/// A row that was touched is another row: it may have moved.
-fn as_it_stands(record: &RawRecord) -> i64 {
-    short(record.json.get()) ^ record.id.as_deref().map_or(0, |id| short(id).rotate_left(1))
+impl Row {
+    fn of(record: &RawRecord) -> Self {
+        let json = short(record.json.get());
+        Self { id: record.id.as_deref().map_or(json, short), stands: json }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::super::testing::page;
     use super::*;
 

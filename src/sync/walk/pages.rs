@@ -35,7 +35,7 @@ pub struct Pages {
     for_rest: bool,
     /// Pages overlap, so that rows that went away between two of them hide no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    overlap: Option<Overlap>,
+    overlap: Option<Box<Overlap>>,
     /// Rows of this walk. Not saved: a walk that goes on after a kill reads one more round.
     #[serde(skip)]
     rows: HashSet<i64>,
@@ -80,7 +80,7 @@ impl Pages {
     /// price of a few more requests.
     #[must_use]
     pub fn overlapping() -> Self {
-        Self { overlap: Some(Overlap::default()), ..Self::default() }
+        Self { overlap: Some(Box::default()), ..Self::default() }
     }
 
     /// How many different rows came.
@@ -111,20 +111,14 @@ impl Pages {
     }
 
     /// Takes a page that is to overlap with the one before it.
-    fn join(&mut self, mut overlap: Overlap, page: &Page, limit: u32, ends: bool) {
+    fn join(&mut self, mut overlap: Box<Overlap>, page: &Page, limit: u32, ends: bool) {
         let (number, _) = overlap.ask(limit);
         self.moved |= overlap.is_taken_over();
         let joint = overlap.take(page, limit, ends && !page.records.is_empty());
-        if joint == Joint::Unfit {
-            // Page by page, as the server has them. What was read beyond the first two pages was asked for by other
-            // sizes, so it tells nothing of where the server's own pages begin.
+        // Page by page, then, as the server has them.
+        if joint == Joint::Unfit && self.number <= 2 {
             self.number = number;
             self.read(page, ends);
-            if number > 2 && !self.done {
-                (self.number, self.moved, self.useless) = (1, true, 0);
-                self.in_round.clear();
-                self.page_before.clear();
-            }
             return;
         }
         let rows: Vec<i64> = page.records.iter().map(identity).collect();
@@ -132,11 +126,19 @@ impl Pages {
             self.in_round.insert(*row);
             self.new_in_round |= self.rows.insert(*row) && (record.key.is_none() || !self.for_rest);
         }
+        if joint == Joint::Unfit {
+            // What came after the first two requests was asked for by other sizes, or not in turn, so it tells nothing of
+            // where the server's own pages begin.
+            (self.number, self.moved, self.useless) = (1, true, 0);
+            self.in_round.clear();
+            self.page_before.clear();
+            return;
+        }
         self.page_before = rows;
         self.number = self.number.saturating_add(1);
         self.overlap = Some(overlap);
         if joint == Joint::End {
-            self.overlap = Some(Overlap::default());
+            self.overlap = Some(Box::default());
             self.end_of_round();
         }
     }
@@ -156,7 +158,8 @@ impl Pages {
             self.new_in_round |= self.rows.insert(*row) && (record.key.is_none() || !self.for_rest);
         }
         let same_again = !rows.is_empty() && rows == self.page_before;
-        self.ignored |= self.round == 1 && self.number == 2 && !new && !rows.is_empty();
+        let first_again = !new && !rows.is_empty() && rows.len() >= self.page_before.len();
+        self.ignored |= self.round == 1 && self.number == 2 && first_again;
         self.useless = if new { 0 } else { self.useless + 1 };
         self.page_before = rows;
         if self.page_before.is_empty() || same_again || self.ignored {
@@ -228,6 +231,94 @@ mod tests {
             assert!(asked < 10);
         }
         assert_eq!((asked, walk.ignored, walk.rows()), (6, true, 100));
+    }
+
+    /// Reads a list by overlapping pages of 100 at the most: `places` says which rows come as page `number` of `size`, and
+    /// every row that `differs` is another one in each answer. Gives the walk and how many pages it asked for.
+    fn overlapping(
+        places: impl Fn(usize, usize) -> std::ops::Range<usize>,
+        differs: impl Fn(i64) -> bool,
+        of: usize,
+    ) -> (Pages, usize) {
+        let (mut walk, mut asked) = (Pages::overlapping(), 0);
+        while let Some(Ask::Number { number, limit }) = walk.ask(100) {
+            let places = places(number as usize, limit as usize);
+            let rows: Vec<i64> =
+                places.filter(|place| *place < of).map(|place| i64::try_from(place).unwrap()).collect();
+            let mut page = page(&rows);
+            let signed = page.records.iter_mut().filter(|record| differs(record.key.unwrap()));
+            for record in signed {
+                record.json = serde_json::value::RawValue::from_string(format!(r#"{{"signed":{asked}}}"#)).unwrap();
+            }
+            walk.take(&page, 100).unwrap();
+            asked += 1;
+            assert!(asked < 1000, "no end");
+        }
+        (walk, asked)
+    }
+
+    /// The rows of a page, as they should be.
+    fn honest(number: usize, size: usize) -> std::ops::Range<usize> {
+        (number - 1) * size..number * size
+    }
+
+    #[test]
+    fn rows_that_differ_in_every_answer_are_known_by_their_ids() {
+        for differs in [|_| true, |place| place % 3 == 0, |place| place == 99] {
+            let (walk, asked) = overlapping(honest, differs, 1000);
+            assert_eq!((walk.rows(), walk.ignored), (1000, false));
+            assert!(asked <= 20, "{asked} requests for 10 pages");
+        }
+    }
+
+    #[test]
+    fn page_numbers_that_do_not_count_the_size_asked_for_are_followed_as_they_are() {
+        let (walk, asked) = overlapping(|number, size| (number - 1) * 100..(number - 1) * 100 + size, |_| false, 1000);
+        assert_eq!((walk.rows(), walk.ignored), (1000, false));
+        assert!(asked <= 30, "{asked} requests for 10 pages, twice");
+    }
+
+    #[test]
+    fn a_list_that_never_joins_is_read_from_its_first_page_on() {
+        let (mut walk, mut asked) = (Pages::overlapping(), Vec::new());
+        while let Some(Ask::Number { number, limit }) = walk.ask(10) {
+            let mut page = page(&vec![0; honest(number as usize, limit as usize).filter(|place| *place < 25).count()]);
+            for (row, record) in page.records.iter_mut().enumerate() {
+                let json = format!(r#"{{"signed":"{}, {row}"}}"#, asked.len());
+                (record.id, record.json) = (None, serde_json::value::RawValue::from_string(json).unwrap());
+            }
+            walk.take(&page, 10).unwrap();
+            asked.push((number, limit));
+            assert!(asked.len() < 200, "no end");
+        }
+        let edge_to_edge = asked.iter().rposition(|(_, limit)| *limit < 10).unwrap() + 1;
+        assert!(asked[edge_to_edge..].starts_with(&[(1, 10), (2, 10), (3, 10), (4, 10)]), "{asked:?}");
+    }
+
+    #[test]
+    fn a_server_that_cannot_count_beyond_some_page_is_soon_left() {
+        for differs in [|_| false, |_| true] {
+            let (walk, asked) = overlapping(|number, size| honest(number.min(3), size), differs, 250);
+            assert_eq!((walk.rows(), walk.ignored), (250, false));
+            assert!(asked <= 20, "{asked} requests for 3 pages");
+        }
+    }
+
+    #[test]
+    fn pages_without_a_new_row_come_to_an_end_whatever_their_length() {
+        for length in [100, 60] {
+            let beyond =
+                |number: usize, size: usize| if number > 3 { 13..13 + size.min(length) } else { honest(number, size) };
+            let (walk, asked) = overlapping(beyond, |_| false, 250);
+            assert_eq!((walk.rows(), walk.ignored), (250, false));
+            assert!(asked <= 45, "{asked} requests for 3 pages");
+        }
+    }
+
+    #[test]
+    fn a_second_page_of_rows_that_moved_down_is_no_sign_that_its_number_is_ignored() {
+        // 9 came in at the front.
+        assert_eq!(walk(&[&[1, 2], &[2], &[], &[9, 1], &[2], &[]]).1, 6);
     }
 
     #[test]
