@@ -11,6 +11,9 @@ pub(super) const DEAD_LETTER: &str = "dead_letter";
 /// `conversations.incomplete_reason`: its messages come with a list that was not read to its end since it was met.
 pub(super) const UNREAD: &str = "unread";
 
+/// Those of a source. By both columns: there is an index of what is not complete.
+const ALL_UNREAD: &str = "source_id = ?1 AND complete = 0 AND incomplete_reason = 'unread'";
+
 /// The stream that letters of messages are kept under.
 const MESSAGES: &str = "messages";
 
@@ -104,13 +107,16 @@ fn settle_letters(conn: &Connection, source_id: i64, first_pass: bool, rev: &mut
 
 /// Every list of a source was read to its end: what came with them lacks nothing.
 pub(super) fn lists_read(conn: &Connection, source_id: i64) -> rusqlite::Result<()> {
-    restamp(conn, source_id, "complete = 1, incomplete_reason = NULL", "incomplete_reason = 'unread'")
+    restamp(conn, source_id, "complete = 1, incomplete_reason = NULL", ALL_UNREAD)
 }
 
 /// The list of messages could not be read to its end in a run: what the run met or changed may lack some. Those whose
 /// messages are fetched by conversation have marks of their own.
 pub(super) fn messages_unread(conn: &Connection, source_id: i64, since_rev: i64) -> rusqlite::Result<()> {
-    let met = format!("rev > {since_rev} AND complete = 1 AND deleted_at_ms IS NULL AND list_fingerprint IS NULL");
+    // Along the changes: few are so new.
+    let met = format!(
+        "+source_id = ?1 AND rev > {since_rev} AND complete = 1 AND deleted_at_ms IS NULL AND list_fingerprint IS NULL"
+    );
     restamp(conn, source_id, "complete = 0, incomplete_reason = 'unread'", &met)
 }
 
@@ -121,10 +127,36 @@ fn restamp(conn: &Connection, source_id: i64, set: &str, which: &str) -> rusqlit
         &format!(
             "UPDATE conversations SET {set}, rev = ?2 + w.n
              FROM (SELECT id AS which, row_number() OVER (ORDER BY id) AS n FROM conversations
-                   WHERE source_id = ?1 AND {which}) AS w
+                   WHERE {which}) AS w
              WHERE id = w.which"
         ),
         params![source_id, before],
     )?;
     keep_counter(conn, before, before.saturating_add(i64::try_from(changed).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::open;
+
+    /// An idle pass must not cost more the larger the store is.
+    #[test]
+    fn no_list_of_conversations_is_read_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = open::open_writer(&folder.path().join("t.db"), 1).unwrap();
+        for which in [
+            ALL_UNREAD,
+            "+source_id = ?1 AND rev > 7 AND complete = 1",
+            "source_id = ?1 AND incomplete_reason = 'dead_letter'",
+        ] {
+            let mut statement =
+                conn.prepare(&format!("EXPLAIN QUERY PLAN SELECT id FROM conversations WHERE {which}")).unwrap();
+            let plan: Vec<String> =
+                statement.query_map([1], |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+            let plan = plan.join("; ");
+            let narrow = ["conversations_incomplete", "conversations_rev", "conversations_lettered"];
+            assert!(narrow.iter().any(|index| plan.contains(index)), "{which}: {plan}");
+        }
+    }
 }
