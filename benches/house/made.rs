@@ -10,7 +10,7 @@ use chatloom::model::{
     Row, StreamKey,
 };
 use chatloom::sim::Rng;
-use chatloom::store::{Batch, Record, RunMode, RunStatus, SCHEMA_VERSION, Store, UsageNow};
+use chatloom::store::{Batch, MessageList, Record, RunMode, RunStatus, SCHEMA_VERSION, Store, UsageNow};
 use serde_json::value::RawValue;
 
 use crate::words::{roll, say_more};
@@ -83,7 +83,7 @@ pub(crate) async fn make(path: &std::path::Path, messages: u64) {
         }
         while waiting.join_next().await.is_some() {}
         store
-            .finish_run(run_id, source.id, RunStatus::Ok, None, UsageNow::default(), true, None, NOW_MS)
+            .finish_run(run_id, source.id, RunStatus::Ok, None, UsageNow::default(), true, MessageList::Read, NOW_MS)
             .await
             .expect("the end of a run");
     }

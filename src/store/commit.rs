@@ -282,6 +282,10 @@ impl Tx<'_> {
                 self.resolve_letters(record)?;
             }
         } else {
+            if self.letters {
+                // A damaged answer came in between.
+                self.resolve_letters(record)?;
+            }
             for row in rows {
                 match row {
                     // What this run brought itself is not unchanged when it is met again.

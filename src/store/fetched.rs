@@ -15,6 +15,9 @@ impl Tx<'_> {
             Some(present) if !mark.gone => self.is_cut_off(stored.id, present)?,
             _ => false,
         };
+        if mark.present.is_some() && mark.incomplete.is_none() && !overtaken && !cut_off {
+            self.settle_letters_of(&mark.conversation)?;
+        }
         let (complete, reason) = match mark.incomplete {
             _ if overtaken => (false, Some("not_fetched")),
             Some(reason) => (false, Some(reason)),

@@ -54,7 +54,25 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// A conversation was read whole, and every message of it could be read: what lies among the dead letters is gone, or
+    /// came again and was good.
+    pub(super) fn settle_letters_of(&mut self, conversation: &str) -> rusqlite::Result<()> {
+        if !self.letters {
+            return Ok(());
+        }
+        let settled = self
+            .conn
+            .prepare_cached(
+                "UPDATE dead_letters SET resolved_at_ms = ?4
+                 WHERE source_id = ?1 AND parent = ?2 AND stream = ?3 AND resolved_at_ms IS NULL",
+            )?
+            .execute(params![self.source_id, conversation, MESSAGES, self.now_ms])?;
+        self.letters_settled |= settled > 0;
+        Ok(())
+    }
+
     /// What a conversation that was just met lacks, if anything; `fetched`: its messages are asked for by conversation.
+    /// The others lack all messages until the list of messages was read to its end: if the run dies before, it is said.
     pub(super) fn lacking_from_the_start(
         &self,
         conversation: &str,
@@ -63,7 +81,7 @@ impl Tx<'_> {
         if self.has_letters(conversation)? {
             return Ok(Some(DEAD_LETTER));
         }
-        Ok((self.first_pass && !fetched).then_some(UNREAD))
+        Ok((!fetched).then_some(UNREAD))
     }
 
     /// Takes the mark off conversations whose dead letters are all settled.
@@ -88,16 +106,17 @@ fn keep_counter(conn: &Connection, before: i64, rev: i64) -> rusqlite::Result<()
 }
 
 fn settle_letters(conn: &Connection, source_id: i64, first_pass: bool, rev: &mut i64) -> rusqlite::Result<()> {
-    let settled: Vec<i64> = conn
+    let settled: Vec<(i64, bool)> = conn
         .prepare_cached(
-            "SELECT id FROM conversations AS c WHERE source_id = ?1 AND incomplete_reason = 'dead_letter'
+            "SELECT id, list_fingerprint IS NULL FROM conversations AS c
+             WHERE source_id = ?1 AND incomplete_reason = 'dead_letter'
              AND NOT EXISTS (SELECT 1 FROM dead_letters AS d WHERE d.source_id = ?1 AND d.parent = c.external_id
                AND d.stream = 'messages' AND d.resolved_at_ms IS NULL)",
         )?
-        .query_map([source_id], |row| row.get(0))?
+        .query_map([source_id], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    let reason = first_pass.then_some(UNREAD);
-    for id in settled {
+    for (id, by_list) in settled {
+        let reason = (first_pass && by_list).then_some(UNREAD);
         *rev += 1;
         conn.prepare_cached("UPDATE conversations SET complete = ?2, incomplete_reason = ?3, rev = ?4 WHERE id = ?1")?
             .execute(params![id, reason.is_none(), reason, *rev])?;
@@ -105,8 +124,8 @@ fn settle_letters(conn: &Connection, source_id: i64, first_pass: bool, rev: &mut
     Ok(())
 }
 
-/// Every list of a source was read to its end: what came with them lacks nothing.
-pub(super) fn lists_read(conn: &Connection, source_id: i64) -> rusqlite::Result<()> {
+/// The list of messages was read to its end: what was met before lacks nothing of it.
+pub(super) fn messages_read(conn: &Connection, source_id: i64) -> rusqlite::Result<()> {
     restamp(conn, source_id, "complete = 1, incomplete_reason = NULL", ALL_UNREAD)
 }
 

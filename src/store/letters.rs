@@ -39,10 +39,10 @@ impl Tx<'_> {
         if known {
             self.conn
                 .prepare_cached(
-                    "UPDATE dead_letters SET last_seen_ms = ?5 WHERE source_id = ?1 AND stream = ?2 AND external_id IS ?3
-                     AND body_hash = ?4 AND resolved_at_ms IS NULL",
+                    "UPDATE dead_letters SET last_seen_ms = ?5, parent = coalesce(parent, ?6)
+                     WHERE source_id = ?1 AND stream = ?2 AND external_id IS ?3 AND body_hash = ?4 AND resolved_at_ms IS NULL",
                 )?
-                .execute(params![self.source_id, record.stream, external_id, hash, self.now_ms])?;
+                .execute(params![self.source_id, record.stream, external_id, hash, self.now_ms, parent])?;
             return self.lacks_letter(&record.stream, parent.map(String::as_str));
         }
         self.letters = true;
@@ -69,13 +69,15 @@ impl Tx<'_> {
         self.lacks_letter(&record.stream, parent.map(String::as_str))
     }
 
-    /// Everything was read again, and some letters without an id were not met: their records are gone or mended.
+    /// Everything was read again, and some letters were not met: their records are gone or mended. Those of names are not
+    /// read again every time.
     pub(super) fn settle_nameless_letters(&mut self, unseen_since_ms: i64) -> rusqlite::Result<()> {
         let settled = self
             .conn
             .prepare_cached(
                 "UPDATE dead_letters SET resolved_at_ms = ?3
-                 WHERE source_id = ?1 AND external_id IS NULL AND resolved_at_ms IS NULL AND last_seen_ms < ?2",
+                 WHERE source_id = ?1 AND (external_id IS NULL OR stream = 'messages') AND resolved_at_ms IS NULL
+                 AND last_seen_ms < ?2",
             )?
             .execute(params![self.source_id, unseen_since_ms, self.now_ms])?;
         self.letters_settled |= settled > 0;

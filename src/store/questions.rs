@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::batch::UsageNow;
 use super::replay::{self, Replay, Replayed};
-use super::run::{self, Finish, LastReads, RunMode, RunStatus, SourceRow};
+use super::run::{self, Finish, LastReads, MessageList, RunMode, RunStatus, SourceRow};
 use super::work::{self, StaleConversation, UnknownIds};
 use super::{Store, StoreError, access};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
@@ -112,8 +112,7 @@ impl Store {
         self.on_writer("beginning a run", move |conn| run::start(conn, source_id, mode, now_ms)).await
     }
 
-    /// Ends a run. `reached_end`: every stream was read to its end. `unread_since_rev`: the change counter when it began,
-    /// where the list of messages was not.
+    /// Ends a run. `reached_end`: every stream was read to its end.
     ///
     /// # Errors
     /// SQLite failed.
@@ -126,10 +125,10 @@ impl Store {
         error: Option<String>,
         usage: UsageNow,
         reached_end: bool,
-        unread_since_rev: Option<i64>,
+        messages: MessageList,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let end = Finish { run_id, source_id, status, error, usage, now_ms, reached_end, unread_since_rev };
+        let end = Finish { run_id, source_id, status, error, usage, now_ms, reached_end, messages };
         self.on_writer("ending a run", move |conn| run::finish(conn, &end)).await
     }
 

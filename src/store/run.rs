@@ -207,8 +207,18 @@ pub(super) struct Finish {
     pub(super) usage: UsageNow,
     pub(super) now_ms: i64,
     pub(super) reached_end: bool,
-    /// The change counter when it began, where the list of messages was not read to its end.
-    pub(super) unread_since_rev: Option<i64>,
+    pub(super) messages: MessageList,
+}
+
+/// What a run did of the list of messages, where messages come with one.
+#[derive(Debug, Clone, Copy)]
+pub enum MessageList {
+    /// Read to its end.
+    Read,
+    /// Not read to its end; with the change counter when the run began.
+    Unread(i64),
+    /// Not asked for, or a part of it alone.
+    Untold,
 }
 
 /// Ends a run: its record and its source's, together.
@@ -231,9 +241,11 @@ pub(super) fn finish(conn: &mut Connection, end: &Finish) -> rusqlite::Result<()
             "UPDATE sources SET first_pass_at_ms = ?2 WHERE id = ?1 AND first_pass_at_ms IS NULL",
             params![end.source_id, end.now_ms],
         )?;
-        lacking::lists_read(&transaction, end.source_id)?;
-    } else if let Some(rev) = end.unread_since_rev {
-        lacking::messages_unread(&transaction, end.source_id, rev)?;
+    }
+    match end.messages {
+        MessageList::Read => lacking::messages_read(&transaction, end.source_id)?,
+        MessageList::Unread(rev) => lacking::messages_unread(&transaction, end.source_id, rev)?,
+        MessageList::Untold => {}
     }
     transaction.commit()?;
     failpoint!("run.finished");

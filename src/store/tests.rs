@@ -104,7 +104,11 @@ async fn times_that_a_clock_ahead_wrote_do_not_count_as_readings() {
     let sweep = async |at: i64| {
         let (run_id, _) = bench.store.start_run(bench.source_id, RunMode::Sweep, at).await.unwrap();
         let usage = UsageNow::default();
-        bench.store.finish_run(run_id, bench.source_id, RunStatus::Ok, None, usage, true, None, at + 1).await.unwrap();
+        bench
+            .store
+            .finish_run(run_id, bench.source_id, RunStatus::Ok, None, usage, true, MessageList::Read, at + 1)
+            .await
+            .unwrap();
     };
     sweep(9_000).await;
     assert_eq!(reads(500).await, LastReads { any_ms: Some(1), everything_ms: Some(0) }, "long ago: it is due");

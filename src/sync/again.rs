@@ -12,7 +12,7 @@ use super::runner::{Clock, Purpose, Runner, Source};
 use super::tell;
 use crate::http::FetchError;
 use crate::provider::Pass;
-use crate::store::{Replay, RunMode, RunStatus, Store, StoreError};
+use crate::store::{MessageList, Replay, RunMode, RunStatus, Store, StoreError};
 use crate::telemetry::events;
 
 /// What of a source is normalised again.
@@ -63,7 +63,9 @@ pub async fn run_retry(
         (RunStatus::Failed, Some(error))
     };
     let report = SourceReport::new(&runner, status, runner.counted(), 0, error.clone(), clock());
-    let closed = store.finish_run(runner.run_id, row.id, status, error, runner.usage(), false, None, clock()).await;
+    let closed = store
+        .finish_run(runner.run_id, row.id, status, error, runner.usage(), false, MessageList::Untold, clock())
+        .await;
     runner.tell_end(RunMode::Retry, &report, None, false, &closed);
     closed.map(|()| report)
 }

@@ -14,7 +14,7 @@ use super::runner::{Clock, Purpose, Runner, Source};
 use crate::model::StreamKey;
 use crate::provider::{Feed, Pass, Shape};
 use crate::store::failpoint::failpoint;
-use crate::store::{Access, RunMode, RunStatus, Store, StoreError};
+use crate::store::{Access, MessageList, RunMode, RunStatus, Store, StoreError};
 use crate::telemetry::events;
 
 /// The cursors that stand while a full pass, or a first one, is under way.
@@ -115,7 +115,11 @@ pub async fn run_pass(
             report.error.clone(),
             runner.usage(),
             reached_end,
-            outcome.misses_messages(ended_by.is_some()).then_some(runner.run_start_rev),
+            match outcome.misses_messages(ended_by.is_some()) {
+                true => MessageList::Unread(runner.run_start_rev),
+                false if wanted.is_ranged() => MessageList::Untold,
+                false => MessageList::Read,
+            },
             clock(),
         )
         .await;

@@ -3,6 +3,8 @@
 use chatloom::sim::{Answer, BdSim, Fault, ZaiaSim, demo};
 use serde_json::json;
 
+#[cfg(debug_assertions)]
+use crate::harness::output;
 use crate::harness::{Home, NOW_MS, bd_source, zaia_source};
 
 const REASONS: &str =
@@ -112,4 +114,64 @@ async fn so_does_one_that_is_fetched() {
     home.sync_with(&["--full"]).await;
     assert_eq!((home.rows(lacking), gaps(&home).await), (Vec::new(), Vec::new()));
     assert_eq!(home.number("SELECT count(*) FROM dead_letters WHERE resolved_at_ms IS NULL"), 0);
+}
+
+/// Broken in one answer, then as it was stored, or gone: the letter is settled either way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_is_settled_when_its_record_is_as_it_was_or_gone() {
+    for gone in [false, true] {
+        let data = demo::large_bd(1, 150, NOW_MS);
+        let bad = data.messages[50].id;
+        let bd = BdSim::start(data).await.unwrap();
+        let home = Home::new(&bd_source("bd", &bd));
+        home.sync().await;
+        let broken = vec![("message_content", json!({"not": ["a", "text"]}))];
+        bd.world().data.change_message(bad, |message| message.overrides = broken);
+        assert_eq!(home.run(&["sync", "--full"]).await.code, 1);
+        assert_eq!(home.number("SELECT count(*) FROM conversations WHERE incomplete_reason = 'dead_letter'"), 1);
+        if gone {
+            bd.world().data.messages.retain(|message| message.id != bad);
+        } else {
+            bd.world().data.change_message(bad, |message| message.overrides.clear());
+        }
+        home.sync_with(&["--full"]).await;
+        assert_eq!(home.number("SELECT count(*) FROM conversations WHERE complete = 0"), 0, "{gone}");
+        assert_eq!(home.number("SELECT count(*) FROM dead_letters WHERE resolved_at_ms IS NULL"), 0, "{gone}");
+        assert_eq!(gaps(&home).await, []);
+    }
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_met_that_was_killed_is_suspected_until_the_messages_were_read() {
+    let bd = BdSim::start(demo::large_bd(1, 150, NOW_MS)).await.unwrap();
+    let home = Home::new(&bd_source("bd", &bd));
+    home.sync().await;
+    let thread = {
+        let mut world = bd.world();
+        let owner = world.data.threads[0].owner.clone();
+        let thread = world.data.add_thread(&owner, "", NOW_MS);
+        world.data.add_message(&thread, &owner, NOW_MS + 1000, "is anybody there?");
+        thread
+    };
+    let lacking = "SELECT external_id, incomplete_reason FROM conversations WHERE complete = 0";
+    // It dies when it has stored the threads, and asks for messages.
+    for commits in 1..20 {
+        let mut command = home.command(&["sync"], "chatloom=info");
+        command.env("CHATLOOM_FAULTS", format!("crash=commit.done:{commits}"));
+        let ended = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
+        assert_eq!(ended.status.code(), None);
+        if home.number("SELECT count(*) FROM messages WHERE body_text = 'is anybody there?'") == 1 {
+            panic!("it died too late");
+        }
+        if home.rows(lacking) == [format!("{thread}|unread")] {
+            break;
+        }
+    }
+    bd.world().forbid(MESSAGES);
+    assert_eq!(home.run(&["sync"]).await.code, 1);
+    assert_eq!(home.rows(lacking), [format!("{thread}|unread")]);
+    bd.world().allow(MESSAGES);
+    home.sync().await;
+    assert_eq!(home.rows(lacking), Vec::<String>::new());
 }

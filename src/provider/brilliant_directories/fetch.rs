@@ -1,5 +1,7 @@
 //! The requests: what is sent, and what an answer or a refusal is taken for.
 
+use std::sync::atomic::Ordering;
+
 use jiff::tz::TimeZone;
 
 use super::query::{self, Query};
@@ -87,7 +89,7 @@ impl BrilliantDirectories {
                     return Ok(page);
                 }
                 Err(error) if says_empty(&error, list) => {
-                    if asks_for_the_first(&ask) {
+                    if asks_for_the_first(&ask) && self.proves_emptiness() {
                         let column = if matches!(ask, Ask::Token { .. }) { list.id } else { list.column };
                         self.prove_empty(list, column, &error).await?;
                     }
@@ -106,6 +108,11 @@ impl BrilliantDirectories {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether one more list is to be proven empty in this pass.
+    fn proves_emptiness(&self) -> bool {
+        self.thorough.load(Ordering::Relaxed) || !self.proven_empty.swap(true, Ordering::Relaxed)
     }
 
     /// "Not found" without a filter is how some builds say "no rows", and how others refuse to sort by a column. A

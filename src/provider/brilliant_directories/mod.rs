@@ -15,6 +15,7 @@ mod users;
 mod wire;
 mod zone;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -61,13 +62,24 @@ pub struct BrilliantDirectories {
     settings: Settings,
     /// The zone that was read last, by its name: reading one costs more than reading a time.
     zone: Mutex<Option<(String, TimeZone)>>,
+    /// In this pass no further list is proven to be empty: one is enough where nothing but news is asked for.
+    proven_empty: AtomicBool,
+    /// A first pass or a full one is under way, which proves each.
+    thorough: AtomicBool,
 }
 
 impl BrilliantDirectories {
     /// Makes the adapter of one site. `http` carries the key in the header `X-Api-Key`.
     #[must_use]
     pub fn new(http: Http, facts: Arc<Facts>, settings: Settings) -> Self {
-        Self { http, facts, settings, zone: Mutex::new(None) }
+        Self {
+            http,
+            facts,
+            settings,
+            zone: Mutex::new(None),
+            proven_empty: AtomicBool::new(false),
+            thorough: AtomicBool::new(true),
+        }
     }
 
     /// The site's zone, as far as it is known: the setting, else what the site said.
@@ -97,6 +109,8 @@ impl Provider for BrilliantDirectories {
     }
 
     async fn prepare(&self, pass: &Pass) -> Result<(), FetchError> {
+        self.proven_empty.store(false, Ordering::Relaxed);
+        self.thorough.store(pass.first || pass.full, Ordering::Relaxed);
         if let Some(name) = &self.settings.timezone {
             if zone::parse(name).is_none() {
                 let detail = format!("the configured time zone is not known; {}", zone::ADVICE);
