@@ -14,7 +14,7 @@ use crate::provider::{Ask, Facts, Provider as _, UnknownParticipant};
 use crate::sim::ZaiaSim;
 use crate::sim::zaia::{Keeps, PaginationEncoding, Unsupported, ZaiaData};
 
-#[path = "fetch_refusals.rs"]
+#[path = "refusals_tests.rs"]
 mod refusals;
 
 const AT: i64 = 1_767_323_045_000;
