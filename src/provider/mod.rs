@@ -78,8 +78,7 @@ pub trait Provider: Send + Sync {
     /// The record becomes a dead letter.
     fn normalise(&self, stream: &str, raw: &RawRecord) -> Result<Vec<Row>, Reject>;
 
-    /// The conversation that a record of a message belongs to, where the record alone tells: of one that makes no row, this
-    /// says who lacks it.
+    /// The conversation of a message's record, where the record alone tells: if it makes no row, that lacks it.
     fn conversation_of(&self, _stream: &str, _raw: &RawRecord) -> Option<String> {
         None
     }

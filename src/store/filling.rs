@@ -45,7 +45,8 @@ impl Filling {
         }
     }
 
-    /// Puts in what waits before a transaction whose own messages follow at once: the index has no gaps.
+    /// Puts in what waits before a transaction whose own messages follow at once. It would put in the others as well, since
+    /// the index has no gaps, but under its savepoint.
     pub(super) fn before_others(&mut self, conn: &mut Connection, now: Instant) {
         if self.waiting > 0 {
             self.fill(conn, now);

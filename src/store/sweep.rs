@@ -89,14 +89,15 @@ impl Tx<'_> {
     /// A sweep reached its end: what it did not meet is missing once more, what it met is not.
     pub(super) fn end_sweep(&mut self, stream: &str) -> rusqlite::Result<()> {
         let Missing { met_any, known, absent } = self.missing(stream)?;
-        if !met_any && absent > 0 {
-            tracing::warn!(
-                event = "mass_missing",
-                stream,
-                rows.missing = absent,
-                rows.known = known,
-                "a list that had rows answered without a single one: nothing was marked as deleted"
-            );
+        let vanished = match met_any {
+            false if absent > 0 => {
+                Some("a list that had rows answered without a single one: nothing was marked as deleted")
+            }
+            true if absent * 2 > known && absent > 20 => Some("most rows of a list are missing from it"),
+            _ => None,
+        };
+        if let Some(what) = vanished {
+            tracing::warn!(event = "mass_missing", stream, rows.missing = absent, rows.known = known, "{what}");
         }
         // A sweep that met nothing at all proves nothing.
         if met_any {
@@ -125,15 +126,6 @@ impl Tx<'_> {
                 )?
                 .query_map(params![self.source_id, stream, READINGS], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect::<rusqlite::Result<_>>()?;
-            if absent * 2 > known && absent > 20 {
-                tracing::warn!(
-                    event = "mass_missing",
-                    stream,
-                    rows.missing = absent,
-                    rows.known = known,
-                    "most rows of a list are missing from it"
-                );
-            }
             for (raw_id, row_id) in gone {
                 self.delete_row(stream, row_id)?;
                 self.forget_hash(raw_id)?;

@@ -135,7 +135,7 @@ async fn a_list_that_signs_its_addresses_anew_in_every_answer_is_read_whole_at_t
     let sign = move |answer: &mut serde_json::Value| {
         for thread in answer["data"]["threads"].as_array_mut().into_iter().flatten() {
             let signature = signed.fetch_add(1, Ordering::Relaxed);
-            thread["avatar"] = json!(format!("https://cdn.example/a.png?signature={signature}"));
+            thread["avatar"] = json!(format!("https://cdn.example.test/a.png?signature={signature}"));
         }
     };
     account.stage.sitegpt.always(&format!("{}?", account.list), Fault::json(sign));

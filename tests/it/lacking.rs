@@ -168,6 +168,7 @@ async fn what_a_run_met_that_was_killed_is_suspected_until_the_messages_were_rea
             break;
         }
     }
+    assert_eq!(home.rows(lacking), [format!("{thread}|unread")], "it died when it had met the thread");
     bd.world().forbid(MESSAGES);
     assert_eq!(home.run(&["sync"]).await.code, 1);
     assert_eq!(home.rows(lacking), [format!("{thread}|unread")]);
