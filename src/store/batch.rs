@@ -208,6 +208,8 @@ pub struct FetchMark {
     pub fingerprint: Option<i64>,
     /// Why messages may still be missing.
     pub incomplete: Option<&'static str>,
+    /// The provider's own count says that the fetch brought all there is.
+    pub whole: bool,
     /// The provider does not have the conversation any more.
     pub gone: bool,
     /// External ids of all messages that the fetch brought, where it brought the conversation whole and every record

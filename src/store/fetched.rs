@@ -12,7 +12,7 @@ impl Tx<'_> {
         let Some(stored) = self.stored_conversation(&mark.conversation)? else { return Ok(()) };
         let overtaken = stored.bookkeeping.list_fingerprint != mark.fingerprint;
         let cut_off = match &mark.present {
-            Some(present) if !mark.gone => self.is_cut_off(stored.id, present)?,
+            Some(present) if !mark.gone && !mark.whole => self.is_cut_off(stored.id, present)?,
             _ => false,
         };
         if mark.present.is_some() && mark.incomplete.is_none() && !overtaken && !cut_off {

@@ -7,6 +7,8 @@ use crate::model::{
     AuthorKind, ConversationRow, MessageRow, ParticipantRow, Patch, ProviderKind, RawRecord, Reject, Row, StreamKey,
 };
 
+mod missing_tests;
+
 struct Bench {
     _folder: tempfile::TempDir,
     store: Store,
@@ -207,6 +209,7 @@ fn mark(fingerprint: i64, gone: bool) -> Option<FetchMark> {
         conversation: "c".to_owned(),
         fingerprint: Some(fingerprint),
         incomplete: None,
+        whole: false,
         gone,
         present: None,
     })
@@ -319,80 +322,4 @@ async fn nothing_is_stored_behind_what_could_not_be() {
     // However much later it is sent.
     bench.store.commit(page(&chain, "5", "{\"after\":5}")).await.unwrap_err();
     assert_eq!(bench.text("SELECT group_concat(external_id) FROM messages"), "1,4");
-}
-
-/// A sweep along ids that met these, of a list whose rows are messages 1 to 3.
-async fn sweep(bench: &Bench, met: &[&str]) -> Counts {
-    let mut counts = Counts::default();
-    let records = met.iter().map(|id| said(message(id, "o", "kept"))).collect();
-    let first = Batch {
-        stretch: Some(Stretch { stream: "messages", after: None, up_to: None }),
-        sweep: Some(SweepPoint::Begin("messages")),
-        ..bench.batch(records)
-    };
-    counts.add(&bench.store.commit(first).await.unwrap().counts);
-    let end = Batch { sweep: Some(SweepPoint::End("messages")), ..bench.batch(vec![]) };
-    counts.add(&bench.store.commit(end).await.unwrap().counts);
-    counts
-}
-
-const LIVE: &str = "SELECT coalesce(group_concat(external_id, ' '), '') FROM
-    (SELECT external_id FROM messages WHERE deleted_at_ms IS NULL ORDER BY external_id)";
-
-#[tokio::test]
-async fn a_row_is_deleted_when_two_sweeps_in_a_row_missed_it_and_lives_again_when_met() {
-    let bench = Bench::new().await;
-    sweep(&bench, &["1", "2", "3"]).await;
-    assert_eq!(sweep(&bench, &["1", "3"]).await.messages.deleted, 0);
-    sweep(&bench, &["1", "2", "3"]).await;
-    sweep(&bench, &["1", "3"]).await;
-    assert_eq!(bench.text(LIVE), "1 2 3", "met in between: counted anew");
-    assert_eq!(sweep(&bench, &["1", "3"]).await.messages.deleted, 1);
-    assert_eq!(bench.text(LIVE), "1 3");
-    assert_eq!(bench.text("SELECT body_text || deleted_reason FROM messages WHERE external_id = '2'"), "keptmissing");
-    let rev = bench.rev();
-    sweep(&bench, &["1", "3"]).await;
-    assert_eq!(bench.rev(), rev, "a deleted row is deleted once");
-    sweep(&bench, &["1", "2", "3"]).await;
-    assert_eq!(bench.text(LIVE), "1 2 3");
-}
-
-#[tokio::test]
-async fn an_empty_or_unfinished_sweep_deletes_nothing() {
-    let bench = Bench::new().await;
-    sweep(&bench, &["1", "2", "3"]).await;
-    for _ in 0..3 {
-        sweep(&bench, &[]).await;
-    }
-    assert_eq!(bench.text(LIVE), "1 2 3");
-    for _ in 0..3 {
-        let unfinished = Batch {
-            stretch: Some(Stretch { stream: "messages", after: None, up_to: Some(2) }),
-            sweep: Some(SweepPoint::Begin("messages")),
-            ..bench.batch(vec![said(message("2", "o", "kept"))])
-        };
-        bench.store.commit(unfinished).await.unwrap();
-    }
-    assert_eq!(bench.text(LIVE), "1 2 3");
-}
-
-#[tokio::test]
-async fn a_message_missing_from_two_whole_readings_of_its_conversation_is_deleted() {
-    let bench = Bench::new().await;
-    bench.commit(vec![listed(1), said(message("1", "o", "kept")), said(message("2", "o", "kept"))]).await;
-    let reading = |present: &[&str]| {
-        let present = Some(present.iter().map(|id| (*id).to_owned()).collect());
-        let mark =
-            FetchMark { conversation: "c".to_owned(), fingerprint: Some(1), incomplete: None, gone: false, present };
-        Batch { fetched: Some(mark), ..bench.batch(vec![]) }
-    };
-    bench.store.commit(reading(&["1"])).await.unwrap();
-    bench.store.commit(reading(&["1", "2"])).await.unwrap();
-    bench.store.commit(reading(&["1"])).await.unwrap();
-    bench.store.commit(reading(&[])).await.unwrap();
-    assert_eq!(bench.text(LIVE), "1 2");
-    bench.store.commit(reading(&["1"])).await.unwrap();
-    assert_eq!(bench.text(LIVE), "1");
-    bench.commit(vec![said(message("2", "o", "kept"))]).await;
-    assert_eq!(bench.text(LIVE), "1 2");
 }

@@ -214,6 +214,7 @@ impl Runner {
             conversation: conversation.external_id.clone(),
             fingerprint,
             incomplete,
+            whole: false,
             gone,
             present: None,
         };
@@ -247,8 +248,11 @@ impl Runner {
                         fingerprint = own_fingerprint(&batch.records, &job.external_id).or(fingerprint);
                     }
                     if fetched.next.is_none() {
-                        batch.fetched =
-                            Some(FetchMark { present: present.take(), ..mark(fingerprint, fetched.incomplete, false) });
+                        batch.fetched = Some(FetchMark {
+                            present: present.take(),
+                            whole: fetched.whole,
+                            ..mark(fingerprint, fetched.incomplete, false)
+                        });
                         batch.refetch_all = fetched.refetch_all || self.source.facts.owes_refetch();
                     }
                     fetched.next

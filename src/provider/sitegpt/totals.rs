@@ -28,6 +28,8 @@ pub(super) struct Compared {
     pub(super) incomplete: Option<&'static str>,
     /// Conversations passed for complete before that would not now.
     pub(super) refetch_all: bool,
+    /// The total is what the fetch brought, and it is known what it counts.
+    pub(super) whole: bool,
 }
 
 /// What the total counts.
@@ -127,6 +129,11 @@ impl Tally {
             // Or did not pass, and would now.
             refetch_all: before == Counts::Doubted && now == Counts::Objects
                 || before == Counts::Objects && now == Counts::Mixed,
+            whole: match now {
+                Counts::Objects => self.objects == reported,
+                Counts::Halves => self.halves == reported,
+                Counts::Unknown | Counts::Doubted | Counts::Mixed => false,
+            },
         }
     }
 }
@@ -181,6 +188,18 @@ mod tests {
     }
 
     #[test]
+    fn a_total_says_that_a_conversation_is_whole_once_it_is_known_what_it_counts() {
+        let facts = Facts::default();
+        assert!(!tally(4, 7).compare(Some(8), &facts).whole && !tally(3, 3).compare(Some(3), &facts).whole);
+        let whole = [(4, 8, 4), (4, 8, 5), (5, 8, 4), (2, 4, 4)]
+            .map(|(objects, halves, told)| tally(objects, halves).compare(Some(told), &facts).whole);
+        assert_eq!(whole, [true, false, false, false]);
+        assert!(!tally(4, 8).compare(None, &facts).whole);
+        let halves = Facts::default();
+        assert!(tally(4, 8).compare(Some(8), &halves).whole && !tally(4, 6).compare(Some(8), &halves).whole);
+    }
+
+    #[test]
     fn contradictions_make_it_lenient_for_good() {
         let facts = Facts::default();
         story(&facts, &[(4, 8, 8, false), (4, 8, 4, false), (3, 6, 4, false), (2, 3, 4, true), (4, 8, 4, false)]);
@@ -193,7 +212,10 @@ mod tests {
         story(&facts, &[(4, 8, 4, false), (5, 9, 9, true), (4, 8, 4, false)]);
         story(&facts, &[(5, 9, 9, true), (5, 9, 9, true), (5, 9, 9, true), (5, 9, 9, true)]);
         assert_eq!(facts.get(FACT).as_deref(), Some("objects"));
-        assert_eq!(tally(5, 9).compare(Some(9), &facts), Compared { incomplete: None, refetch_all: true });
+        assert_eq!(
+            tally(5, 9).compare(Some(9), &facts),
+            Compared { incomplete: None, refetch_all: true, whole: false }
+        );
         assert_eq!(facts.get(FACT).as_deref(), Some("mixed"), "so many are another way of counting");
     }
 
@@ -202,7 +224,7 @@ mod tests {
         let facts = Facts::default();
         assert_eq!(tally(50, 100).compare(Some(80), &facts), Compared::default());
         let learnt = tally(4, 8).compare(Some(4), &facts);
-        assert_eq!(learnt, Compared { incomplete: None, refetch_all: true });
+        assert_eq!(learnt, Compared { incomplete: None, refetch_all: true, whole: true });
         assert_eq!(tally(50, 100).compare(Some(80), &facts).incomplete, Some("count"));
         assert!(!tally(4, 8).compare(Some(4), &facts).refetch_all);
         let halves = Facts::default();

@@ -99,7 +99,12 @@ pub(super) async fn conversation(http: &Http, facts: &Facts, job: &Job) -> Resul
     }
     let (page, tally) = fetched?;
     let compared = tally.compare(job.reported_messages, facts);
-    Ok(ConversationPage { incomplete: compared.incomplete, refetch_all: compared.refetch_all, ..page })
+    Ok(ConversationPage {
+        incomplete: compared.incomplete,
+        whole: compared.whole,
+        refetch_all: compared.refetch_all,
+        ..page
+    })
 }
 
 async fn thread(

@@ -207,6 +207,7 @@ async fn page_of(
             records,
             next: None,
             incomplete: compared.incomplete,
+            whole: compared.whole,
             refetch_all: compared.refetch_all,
         });
     };

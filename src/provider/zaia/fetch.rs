@@ -78,7 +78,12 @@ impl Zaia {
             None
         };
         records.extend(work.gathered.into_records().into_iter().map(|record| ("messages", record)));
-        Ok(Fetched::Page(ConversationPage { records, next: None, incomplete, refetch_all: work.refetch_all }))
+        Ok(Fetched::Page(ConversationPage {
+            records,
+            incomplete,
+            refetch_all: work.refetch_all,
+            ..ConversationPage::default()
+        }))
     }
 
     /// The chat itself.
