@@ -90,6 +90,19 @@ pipeline:
     return [WORK / "bin" / "faucet", "run", folder / "faucet.yaml"]
 
 
+FLOOR = "the tables alone"
+
+
+def floor(finished, folder):
+    """What the store's tables cost by themselves: the rows of a finished store put into a new one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    program = RELEASE / "examples" / "compare_floor"
+    told = subprocess.run([program, finished, folder / "floor.db"], check=True, stdout=subprocess.PIPE, text=True)
+    wall, cpu = map(float, told.stdout.split())
+    return {"wall": wall, "cpu": cpu}
+
+
 # Name, command, file, and the ids it holds.
 READERS = {
     "chatloom": (chatloom, "chatloom.db", "SELECT external_id FROM messages"),
@@ -130,7 +143,7 @@ def install(skip, build):
     WORK.mkdir(parents=True, exist_ok=True)
     if build:
         command = ["cargo", "build", "--locked", "--release", "--bin", "chatloom"]
-        command += ["--example", "compare_server", "--example", "compare_reference"]
+        command += ["--example", "compare_server", "--example", "compare_reference", "--example", "compare_floor"]
         subprocess.run(command, cwd=ROOT, check=True)
     missing = {}
     name = f"dlt {DLT}"
@@ -198,6 +211,12 @@ def table(runs, lost, missing, arguments):
             f"| {middle(name, 'requests'):.0f} | {middle(name, 'server'):.2f} | {middle(name, 'bytes') / 2**20:.0f} "
             f"| {middle(name, 'rows'):.0f} | {lost.get(name, 'failed')} |"
         )
+    if FLOOR in pace:
+        lines.append(
+            f"| {FLOOR} | {pace[FLOOR]:,.0f} | {ratio(FLOOR, f'dlt {DLT}')} | {ratio(FLOOR, 'bare Rust')} "
+            f"| {middle(FLOOR, 'wall'):.2f} | {middle(FLOOR, 'cpu'):.2f} "
+            f"| {arguments.messages / middle(FLOOR, 'cpu'):,.0f} |" + " - |" * 6
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -212,7 +231,7 @@ def main():
     missing = install(arguments.skip, not arguments.built)
     names = [name for name in READERS if name not in missing]
     folder = WORK / "run"
-    runs = {name: [] for name in names}
+    runs = {name: [] for name in [*names, FLOOR]}
     with Server(arguments.messages, arguments.bytes) as server:
         for number in range(arguments.runs):
             for name in names:
@@ -221,6 +240,10 @@ def main():
                     say(f"{number + 1}: {name}: {result['wall']:.2f} s, {result['cpu']:.2f} s of CPU")
                     del result["stored"]
                     runs[name].append(result)
+                if result and name == "chatloom":
+                    least = floor(folder / "chatloom.db", WORK / "floor")
+                    say(f"{number + 1}: {FLOOR}: {least['wall']:.2f} s, {least['cpu']:.2f} s of CPU")
+                    runs[FLOOR].append(least)
     text = table(runs, drifting(names, folder), missing, arguments)
     (WORK / "result.md").write_text(text)
     print(text)
