@@ -125,7 +125,7 @@ impl Zaia {
                 work.refetch_all |= if none { self.limits.prove_none() } else { self.limits.prove(encoding) };
                 false
             }
-            Verdict::Doubtful => match self.probe(chat, thread, encoding).await? {
+            Verdict::Doubtful => match self.probe(chat, thread, encoding, rows.len()).await? {
                 Some(proven) if proven == encoding => {
                     work.refetch_all |= self.limits.prove(proven);
                     false
@@ -162,11 +162,18 @@ impl Zaia {
         Err(first.unwrap_or(FetchError::Cancelled))
     }
 
-    /// The first encoding by which a limit of one brings one row of a list that is longer.
-    async fn probe(&self, chat: &str, thread: Option<&str>, in_use: Encoding) -> Result<Option<Encoding>, FetchError> {
+    /// The first encoding by which a limit of one brings one row of a list that is longer, or at least far fewer than
+    /// are in hand: a server may raise a limit that it thinks too small.
+    async fn probe(
+        &self,
+        chat: &str,
+        thread: Option<&str>,
+        in_use: Encoding,
+        in_hand: usize,
+    ) -> Result<Option<Encoding>, FetchError> {
         for encoding in self.limits.to_probe(in_use) {
             match self.messages(&messages_query(chat, thread, encoding, 1)).await {
-                Ok(rows) if rows.len() == 1 => return Ok(Some(encoding)),
+                Ok(rows) if (1..=in_hand / 2).contains(&rows.len()) => return Ok(Some(encoding)),
                 Ok(_) | Err(FetchError::Rejected { .. }) => {}
                 Err(error) => return Err(error),
             }

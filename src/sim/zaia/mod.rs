@@ -72,6 +72,8 @@ pub struct ZaiaQuirks {
     pub pagination: PaginationEncoding,
     pub unsupported: Unsupported,
     pub keeps: Keeps,
+    /// A smaller limit of messages is raised to this without a word; 0 and 1 mean that none is.
+    pub least_limit: usize,
     /// Messages newest first.
     pub newest_first: bool,
     /// Messages of side threads are left out unless asked for by `chatThreadId`.

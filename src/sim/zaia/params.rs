@@ -105,7 +105,7 @@ impl ZaiaData {
         }
         match asked {
             None => Ok(250),
-            Some(Some(limit @ 1..=1000)) => Ok(usize::try_from(limit).unwrap_or(250)),
+            Some(Some(limit @ 1..=1000)) => Ok(usize::try_from(limit).unwrap_or(250).max(self.quirks.least_limit)),
             Some(_) => bad("pagination.limit must be from 1 to 1000"),
         }
     }
