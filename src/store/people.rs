@@ -15,7 +15,7 @@ const NOBODYS_OWN: i64 = 200;
 
 /// Links the participants that changed after `since`. `next_rev` numbers the rows that are changed by it.
 pub(super) fn refresh(conn: &Connection, since: i64, mut next_rev: impl FnMut() -> i64) -> rusqlite::Result<()> {
-    let mut seeds = BTreeSet::new();
+    let (mut seeds, mut added) = (BTreeSet::new(), Added::new());
     for changed in changed(conn, since)? {
         if changed.keys == keys_of(conn, changed.id)? && changed.person.is_some() != changed.keys.is_empty() {
             if let Some(person) = changed.person {
@@ -27,13 +27,14 @@ pub(super) fn refresh(conn: &Connection, since: i64, mut next_rev: impl FnMut() 
         for key in &changed.keys {
             conn.prepare_cached("INSERT INTO participant_keys (participant_id, key) VALUES (?1, ?2)")?
                 .execute(params![changed.id, key])?;
+            *added.entry(key.clone()).or_default() += 1;
         }
         seeds.insert(changed.id);
     }
     if seeds.is_empty() {
         return Ok(());
     }
-    let circle = circle(conn, seeds)?;
+    let circle = circle(conn, seeds, &added)?;
     link(conn, &circle, BTreeSet::new(), &mut next_rev)
 }
 
@@ -44,7 +45,7 @@ pub(super) fn left(conn: &Connection, person: i64) -> rusqlite::Result<()> {
         .prepare_cached("SELECT id FROM participants WHERE person_id = ?1")?
         .query_map([person], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let circle = circle(conn, others)?;
+    let circle = circle(conn, others, &Added::new())?;
     let mut rev: i64 = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
     link(conn, &circle, BTreeSet::from([person]), &mut || {
         rev += 1;
@@ -53,6 +54,9 @@ pub(super) fn left(conn: &Connection, person: i64) -> rusqlite::Result<()> {
     conn.execute("UPDATE change_counter SET rev = ?1 WHERE id = 1", [rev])?;
     Ok(())
 }
+
+/// To how many participants each key was given just now.
+type Added = BTreeMap<String, i64>;
 
 struct Changed {
     id: i64,
@@ -82,8 +86,8 @@ fn keys_of(conn: &Connection, participant: i64) -> rusqlite::Result<BTreeSet<Str
         .collect()
 }
 
-/// Everybody whose link may change, with their keys: who shares a key or a person with somebody among them.
-fn circle(conn: &Connection, seeds: BTreeSet<i64>) -> rusqlite::Result<BTreeMap<i64, BTreeSet<String>>> {
+/// Everybody whose link may change, with the keys that link them: who shares a key or a person with somebody among them.
+fn circle(conn: &Connection, seeds: BTreeSet<i64>, added: &Added) -> rusqlite::Result<BTreeMap<i64, BTreeSet<String>>> {
     let mut circle = BTreeMap::new();
     let mut waiting: Vec<i64> = seeds.into_iter().collect();
     while let Some(id) = waiting.pop() {
@@ -92,15 +96,19 @@ fn circle(conn: &Connection, seeds: BTreeSet<i64>) -> rusqlite::Result<BTreeMap<
         }
         let mut own = BTreeSet::new();
         for key in keys_of(conn, id)? {
+            let most = NOBODYS_OWN + added.get(&key).copied().unwrap_or_default();
             let holders: i64 = conn
                 .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM participant_keys WHERE key = ?1 LIMIT ?2)")?
-                .query_row(params![key, NOBODYS_OWN + 1], |row| row.get(0))?;
-            if holders <= NOBODYS_OWN {
+                .query_row(params![key, most + 1], |row| row.get(0))?;
+            // One that turns out to be nobody's own just now has linked its other holders before.
+            if holders <= most {
                 let mut statement =
                     conn.prepare_cached("SELECT participant_id FROM participant_keys WHERE key = ?1")?;
                 for other in statement.query_map([&key], |row| row.get(0))? {
                     waiting.push(other?);
                 }
+            }
+            if holders <= NOBODYS_OWN {
                 own.insert(key);
             }
         }

@@ -119,3 +119,29 @@ async fn who_is_forgotten_links_nobody_any_more() {
         ["A. Lima|1", "Ana Lima|1", "Ana Lima|1"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_turns_out_to_be_everybody_s_links_nobody_any_more() {
+    let mut account = SitegptData::new();
+    let bot = account.add_chatbot("Shop");
+    let visit = |account: &mut SitegptData, n: i64, phone: Option<&str>| {
+        let thread = account.add_thread(&bot, NOW_MS - DAY + n * 1000);
+        account.add_normal(&thread, ("Hello", NOW_MS - DAY + n * 1000), ("Welcome", NOW_MS - DAY + n * 1000 + 1));
+        account.identify(&thread, Some("Guest"), Some("desk@example.test"), phone);
+    };
+    (0..198).for_each(|n| visit(&mut account, n, None));
+    // These two have a number of their own in common.
+    (198..200).for_each(|n| visit(&mut account, n, Some("+1 (202) 555-0123")));
+    let bots = SitegptSim::start(account).await.unwrap();
+    let home = Home::new(&sitegpt_source("bots", &bots, "v2"));
+    home.sync().await;
+    let linked =
+        "SELECT count(*), count(person_id), count(DISTINCT person_id) FROM participants WHERE kind = 'contact'";
+    assert_eq!(home.rows(linked), ["200|200|1"]);
+    visit(&mut bots.world().data, 200, None);
+    home.sync().await;
+    assert_eq!(home.rows(linked), ["201|2|1"]);
+    visit(&mut bots.world().data, 201, None);
+    home.sync().await;
+    assert_eq!((home.rows(linked), home.number("SELECT count(*) FROM people")), (vec!["202|2|1".to_owned()], 1));
+}
