@@ -94,7 +94,8 @@ fn sum(connection: &Connection, sql: &str) -> rusqlite::Result<u64> {
     let mut rows = statement.query([])?;
     let mut sum = 0_u64;
     while let Some(row) = rows.next()? {
-        let word = Hasher::of_bytes(row.get_ref(0)?.as_bytes()?).cast_unsigned();
+        // The empty word, which is what is left of one that is made of marks alone, comes as NULL.
+        let word = Hasher::of_bytes(row.get_ref(0)?.as_bytes_or_null()?.unwrap_or_default()).cast_unsigned();
         let (messages, times): (i64, i64) = (row.get(1)?, row.get(2)?);
         let weight = messages.cast_unsigned().wrapping_add(times.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15));
         sum = sum.wrapping_add(word.wrapping_mul(weight));
