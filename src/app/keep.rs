@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::config::Keeping;
-use crate::store::{Forget, Forgot, Maintain, Maintained, Store, StoreError, open_reader};
+use crate::store::{Forget, Forgot, Maintain, Maintained, Store, StoreError, Who, open_reader, source_names};
 use crate::sync::Clock;
 
 /// Tidies the store up as the daemon does on its schedule. Nobody else may be writing.
@@ -22,10 +22,15 @@ pub async fn maintain(store_path: &Path, keeping: &Keeping, clock: &Clock) -> Re
 /// Erases a person from the store, or only counts what that would be. Nobody else may be writing.
 ///
 /// # Errors
-/// The store is not there, is being written by another process, or SQLite failed.
+/// The store is not there, has no source of that name, is being written by another process, or SQLite failed.
 pub async fn forget(store_path: &Path, asked: Forget) -> Result<Forgot, StoreError> {
     // Opening for writing would make a file.
-    drop(open_reader(store_path)?);
+    let names = source_names(&open_reader(store_path)?)?;
+    if let Who::Id { source, .. } = &asked.who
+        && !names.contains(source)
+    {
+        return Err(StoreError::NoSuchSource { name: source.clone(), known: names.join(", ") });
+    }
     let (store, writer) = Store::open(store_path, "chatloom forget", asked.now_ms)?;
     let outcome = store.forget(asked).await;
     writer.close().await;

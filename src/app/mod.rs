@@ -13,7 +13,7 @@ mod wiped_tests;
 
 pub use build::{BuildError, build_sources, clock};
 pub use keep::{forget, maintain, rebuild_search};
-pub use range::{Range, RangeError};
+pub use range::{Range, RangeError, day};
 pub use retry::retry;
 pub use sync::{SyncOptions, SyncReport, sync};
 pub use verify::{SourceGaps, VerifyReport, verify};

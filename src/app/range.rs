@@ -1,6 +1,6 @@
 //! The range of a backfill.
 
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 /// Part of the history: from the first moment of a day (or a moment) up to, but not including, another.
@@ -15,6 +15,10 @@ pub struct Range {
 pub enum RangeError {
     #[error("`{0}` is not a date; write 2026-03-01, or a moment such as 2026-03-01T12:00:00Z")]
     Unreadable(String),
+    #[error(
+        "`{0}` does not say in which zone; write 2026-03-01T12:00:00Z, or an offset such as -03:00 in place of the Z"
+    )]
+    NoZone(String),
     #[error("--since must lie before --until")]
     Empty,
 }
@@ -43,11 +47,20 @@ fn moment(text: &str) -> Result<i64, RangeError> {
     if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
         return Ok(timestamp.as_millisecond());
     }
-    text.parse::<Date>()
-        .ok()
-        .and_then(|date| date.to_zoned_datetime(TimeZone::UTC).ok())
+    let Some(day) = day(text) else {
+        let unreadable = text.parse::<DateTime>().is_err();
+        return Err(if unreadable { RangeError::Unreadable } else { RangeError::NoZone }(text.to_owned()));
+    };
+    day.to_zoned_datetime(TimeZone::UTC)
         .map(|zoned| zoned.timestamp().as_millisecond())
-        .ok_or_else(|| RangeError::Unreadable(text.to_owned()))
+        .map_err(|_| RangeError::Unreadable(text.to_owned()))
+}
+
+/// A day and nothing more: read as a date, a time behind one would be passed over.
+#[must_use]
+pub fn day(text: &str) -> Option<Date> {
+    let bare = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    text.parse().ok().filter(|_| bare)
 }
 
 #[cfg(test)]
@@ -66,6 +79,20 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert_eq!(Range::parse(Some("2026-03-01"), Some("2026-03-01")), Err(RangeError::Empty));
-        assert!(matches!(Range::parse(Some("yesterday"), None), Err(RangeError::Unreadable(_))));
+        for text in ["yesterday", "", "2026-02-30", "12:00"] {
+            assert_eq!(Range::parse(Some(text), None), Err(RangeError::Unreadable(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_time_that_does_not_say_where_is_no_day() {
+        for text in
+            ["2026-03-01T12:00", "2026-03-01 12:00:00", "2026-03-01T12:00:00[America/New_York]", "2026-03-01T23"]
+        {
+            assert_eq!(Range::parse(None, Some(text)), Err(RangeError::NoZone(text.to_owned())));
+            assert_eq!(day(text), None);
+        }
+        let noon = Range::parse(Some("2026-03-01T09:00:00-03:00"), None).unwrap();
+        assert_eq!(noon.since_ms, Some(1_772_366_400_000));
     }
 }

@@ -34,6 +34,9 @@ pub struct SourceGaps {
     /// Why the provider's own counts are not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Why the provider was not asked, though others are: `disabled`, or `not_configured`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<&'static str>,
 }
 
 /// Looks at the file, and asks the enabled ones of `configured` for their counts unless `offline`. Sources that only
@@ -50,7 +53,7 @@ pub async fn verify(
 ) -> Result<VerifyReport, StoreError> {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|one| one == name);
     let store = match open_reader(store_path) {
-        Err(error @ (StoreError::Sql { .. } | StoreError::Damaged { .. } | StoreError::Unopenable { .. })) => {
+        Err(error @ (StoreError::Sql { .. } | StoreError::Damaged { .. })) => {
             return Ok(damaged(error.to_string()));
         }
         opened => opened?,
@@ -72,7 +75,9 @@ pub async fn verify(
         }
         let mut sources = Vec::new();
         for name in found.into_iter().filter(|name| wanted(name)) {
-            let enabled = configured.iter().any(|source| source.name == name && source.enabled);
+            let source = configured.iter().find(|source| source.name == name);
+            let enabled = source.is_some_and(|source| source.enabled);
+            let not_asked = (!enabled && !offline).then(|| source.map_or("not_configured", |_| "disabled"));
             let mut gaps =
                 known_gaps(&store, &name)?.unwrap_or_else(|| if enabled { never_read() } else { Vec::new() });
             let error = match counts.remove(&name) {
@@ -85,7 +90,7 @@ pub async fn verify(
                     None
                 }
             };
-            sources.push(SourceGaps { name, gaps, error });
+            sources.push(SourceGaps { name, gaps, error, not_asked });
         }
         Ok(sources)
     };

@@ -16,7 +16,7 @@ use super::{Exit, logging, progress};
 use crate::app::{build_sources, clock};
 use crate::config::{Config, Env, KeyOrigin, SourceConfig};
 use crate::provider::Checked;
-use crate::store::{Configured, StoreError, open_reader, status};
+use crate::store::{Configured, StoreError, open_reader, status, stored_provider};
 use crate::sync::FeedCursor;
 
 /// Options of `check`.
@@ -46,6 +46,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
     for source in &mut sources {
         source.checks.extend(open_to_others(config, &source.name));
         source.checks.extend(rungs(config, &source.name));
+        source.checks.extend(other_history(&config.store_path, source));
     }
     if let Some(number) = signals.received() {
         return Exit::Signal(number);
@@ -71,6 +72,15 @@ fn open_to_others(config: &Config, source: &str) -> Option<Tried> {
         file.display()
     );
     (mode & 0o077 != 0).then(|| Tried { what: "api_key".to_owned(), ok: false, optional: true, detail })
+}
+
+/// The store holds another provider's history under a source's name: no pass would mix the two.
+fn other_history(store: &Path, source: &SourceReport) -> Option<Tried> {
+    let stored = stored_provider(&open_reader(store).ok()?, &source.name).ok()??;
+    let (name, configured) = (source.name.clone(), source.provider.to_owned());
+    let changed = stored != configured && source.enabled;
+    let detail = StoreError::ProviderChanged { name, stored, configured }.to_string();
+    changed.then(|| Tried { what: "history".to_owned(), ok: false, optional: false, detail })
 }
 
 /// By which rung of the ladder each stream of a source was read last, and why not by a better one.

@@ -90,8 +90,11 @@ impl Report {
         lines.push(String::new());
         let failed = tries().filter(|tried| tried.fails()).count() + usize::from(!store.ok);
         let failed = i64::try_from(failed).unwrap_or(i64::MAX);
-        lines.push(if self.sources.iter().all(|source| !source.enabled) {
-            "No source is enabled: add a [[sources]] table to the configuration (`chatloom init` shows how).".to_owned()
+        lines.push(if self.sources.is_empty() {
+            "No source is configured: add a [[sources]] table to the configuration (`chatloom init` shows how)."
+                .to_owned()
+        } else if self.sources.iter().all(|source| !source.enabled) {
+            "No source is enabled: take `enabled = false` out of one in the configuration.".to_owned()
         } else if failed > 0 {
             format!("{} to put right; then run `chatloom check` again.", count(failed, "thing", "things"))
         } else if self.offline {

@@ -16,7 +16,7 @@ use crate::store::{Forget, Forgot, Person, StoreError, Who, holding};
 #[command(group = clap::ArgGroup::new("who").required(true).args(["id", "email", "phone"]))]
 pub(super) struct Args {
     /// The source that --id belongs to
-    #[arg(long, value_name = "NAME", requires = "id")]
+    #[arg(long, value_name = "NAME", requires = "id", conflicts_with_all = ["email", "phone"])]
     source: Option<String>,
     /// One participant, by the external id in the table `participants`
     #[arg(long, value_name = "EXTERNAL_ID", requires = "source")]
@@ -86,7 +86,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
         }
         Err(error) => {
             output::complain(&error.to_string());
-            Exit::Failed
+            if matches!(error, StoreError::NoSuchSource { .. }) { Exit::Usage } else { Exit::Failed }
         }
     }
 }

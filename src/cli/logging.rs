@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Mutex, PoisonError};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -72,7 +73,7 @@ fn begin(usual: &'static str) {
     let usual = || EnvFilter::new(format!("chatloom={level}"));
     let filter = match config::log_filter() {
         None => usual(),
-        Some(written) => EnvFilter::try_new(&written).unwrap_or_else(|error| {
+        Some(written) => filter(&written).unwrap_or_else(|error| {
             let problem = format!("CHATLOOM_LOG cannot be read ({error}); logging as if it were not set");
             output::complain(&output::tame_line(&problem));
             usual()
@@ -93,6 +94,19 @@ fn begin(usual: &'static str) {
     drop(tracing_subscriber::registry().with(filter).with(lines).try_init());
 }
 
+/// Reads a filter. A word that is neither a level nor a part of this program would be taken for the name of somebody
+/// else's part: that alone would be logged then, and of chatloom's own errors nothing.
+fn filter(written: &str) -> Result<EnvFilter, String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let parts: Vec<&str> = written.split(',').map(str::trim).collect();
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let odd = |word: &&&str| !word.contains(['=', '[']) && !word.starts_with("chatloom") && !is_level(word);
+    match parts.iter().filter(|word| !word.is_empty()).find(odd) {
+        Some(word) => Err(format!("`{word}` is no level; write one of {}", LEVELS.join(", "))),
+        None => EnvFilter::try_new(parts.join(",")).map_err(|error| error.to_string()),
+    }
+}
+
 /// Whether stderr is the very socket that systemd says it connected to the journal. The variable alone proves nothing:
 /// it is inherited by processes whose stderr is a pipe.
 fn is_journal() -> bool {
@@ -111,4 +125,21 @@ fn now_ms() -> i64 {
 
 fn said() -> std::sync::MutexGuard<'static, Said> {
     SAID.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_silences_nothing() {
+        for written in
+            ["warn", " WARN ", "chatloom=debug", "chatloom", "info, hyper=off", "warn,[run{source=a}]=trace", ""]
+        {
+            assert!(filter(written).is_ok(), "{written}");
+        }
+        for written in ["warning", "verbose", "3levels", "warn,loud", "chatloom=="] {
+            assert!(filter(written).is_err(), "{written}");
+        }
+    }
 }

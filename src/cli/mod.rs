@@ -133,7 +133,8 @@ pub fn main() -> ExitCode {
                 output::warn(&output::tame(&error.render().to_string()));
                 return Exit::Usage.into();
             }
-            return if error.print().is_err() { Exit::Failed } else { Exit::Fine }.into();
+            let lost = error.print().is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe);
+            return if lost { Exit::Failed } else { Exit::Fine }.into();
         }
     };
     #[cfg(debug_assertions)]
@@ -151,7 +152,10 @@ pub fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    let exit = runtime.block_on(dispatch(args));
+    let exit = match runtime.block_on(dispatch(args)) {
+        Exit::Fine if output::lost_something() => Exit::Failed,
+        exit => exit,
+    };
     unread::flush();
     // Reading from a disk or a resolver that does not answer is not waited for.
     runtime.shutdown_timeout(std::time::Duration::from_millis(500));
@@ -282,9 +286,10 @@ fn chosen<'c>(config: &'c Config, names: &[String]) -> Result<Vec<&'c SourceConf
     }
     sources.retain(|source| source.enabled);
     if sources.is_empty() {
-        output::complain(
-            "no source is configured; add a [[sources]] table to the configuration (`chatloom init` shows how)",
-        );
+        output::complain(match config.sources.is_empty() {
+            true => "no source is configured; add a [[sources]] table to the configuration (`chatloom init` shows how)",
+            false => "no source is enabled; take `enabled = false` out of one in the configuration",
+        });
         return Err(Exit::Usage);
     }
     Ok(sources)

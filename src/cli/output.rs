@@ -2,17 +2,32 @@
 //! interpreted by a terminal.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use crate::page::{tame, tame_line};
 use crate::telemetry::tame_json;
 
-/// Prints a result. A reader that went away (`| head`) is no failure.
+/// A result could not be printed, and that was told.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Prints a result. A reader that went away (`| head`) is no failure; a full disk is one, see [`lost_something`].
 pub(crate) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    drop(
-        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }),
-    );
-    drop(out.flush());
+    let printed = out
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
+        .and_then(|()| out.flush());
+    if let Err(error) = printed
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        complain(&format!("cannot write the result: {error}"));
+    }
+}
+
+/// Whether a result could not be printed.
+pub(crate) fn lost_something() -> bool {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// Prints a document as JSON: every value exact, and what could steer a terminal written as `\uXXXX`.

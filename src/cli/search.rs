@@ -38,7 +38,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, config: &Config) -> Exit {
     // No subcommand: those who look for `rebuild index` mean words.
     if args.query == ["rebuild"] {
-        return rebuild(config).await;
+        return rebuild(args.json, config).await;
     }
     let query = Query::parse(&args.query.join(" "));
     let asked = Asked { query, newest: args.newest, deleted: args.deleted, limit: args.limit };
@@ -66,9 +66,20 @@ pub(super) async fn run(args: &Args, config: &Config) -> Exit {
     Exit::Fine
 }
 
-async fn rebuild(config: &Config) -> Exit {
+/// The document of `search rebuild --json`.
+#[derive(Debug, serde::Serialize)]
+struct Rebuilt {
+    /// How many the index was built from.
+    messages: u64,
+}
+
+async fn rebuild(json: bool, config: &Config) -> Exit {
     logging::start_quietly();
     match rebuild_search(&config.store_path, &clock()).await {
+        Ok(messages) if json => {
+            output::print_json(&Rebuilt { messages });
+            Exit::Fine
+        }
         Ok(messages) => {
             let messages = count(i64::try_from(messages).unwrap_or(i64::MAX), "message", "messages");
             output::print(&format!("The index was built anew from {messages}."));

@@ -3,6 +3,7 @@
 use super::output::{self, tame_line};
 use super::table::{Side, columns, moment};
 use super::{Exit, reporting};
+use crate::app::day;
 use crate::config::Config;
 use crate::store::{Overview, open_reader, overview};
 
@@ -10,15 +11,15 @@ use crate::store::{Overview, open_reader, overview};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Count only what began on this day or later (2026-03-01, UTC)
-    #[arg(long, value_name = "DATE", value_parser = day)]
+    #[arg(long, value_name = "DATE", value_parser = since_day)]
     since: Option<String>,
     /// Print it as one JSON document
     #[arg(long)]
     json: bool,
 }
 
-fn day(text: &str) -> Result<String, String> {
-    text.parse::<jiff::civil::Date>().map(|day| day.to_string()).map_err(|_| "not a date such as 2026-03-01".to_owned())
+fn since_day(text: &str) -> Result<String, String> {
+    day(text).map(|day| day.to_string()).ok_or_else(|| "not a day such as 2026-03-01".to_owned())
 }
 
 /// Prints the support metrics.
@@ -171,9 +172,9 @@ mod tests {
 
     #[test]
     fn days_are_dates() {
-        assert_eq!(day("2026-03-01").unwrap(), "2026-03-01");
+        assert_eq!(since_day("2026-03-01").unwrap(), "2026-03-01");
         for other in ["yesterday", "2026-13-01", "'; DROP"] {
-            day(other).unwrap_err();
+            since_day(other).unwrap_err();
         }
     }
 }

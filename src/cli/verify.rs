@@ -99,12 +99,16 @@ fn one(source: &SourceGaps) -> Vec<String> {
     let mut lines = Vec::new();
     let number = i64::try_from(source.gaps.len()).unwrap_or(i64::MAX);
     lines.push(match number {
-        0 if source.error.is_some() => format!("{}: no gap known", source.name),
+        0 if source.error.is_some() || source.not_asked.is_some() => format!("{}: no gap known", source.name),
         0 => format!("{}: no gap", source.name),
         _ => format!("{}: {}", source.name, count(number, "gap", "gaps")),
     });
     if let Some(error) = &source.error {
         lines.extend(hang(&format!("the provider's counts are not known: {}", tame_line(error)), "  ", WIDTH));
+    }
+    if let Some(why) = source.not_asked {
+        let why = if why == "disabled" { "the source is disabled" } else { "the configuration has no such source" };
+        lines.push(format!("  the provider was not asked: {why}"));
     }
     if source.gaps.is_empty() {
         return lines;
@@ -156,7 +160,7 @@ mod tests {
             integrity: "ok".to_owned(),
             search: "ok".to_owned(),
             sources: vec![
-                SourceGaps { name: "agents".to_owned(), gaps: Vec::new(), error: None },
+                SourceGaps { name: "agents".to_owned(), gaps: Vec::new(), error: None, not_asked: None },
                 SourceGaps {
                     name: "directory".to_owned(),
                     gaps: vec![
@@ -164,8 +168,14 @@ mod tests {
                         gap(None, Some("messages"), Some(1200), "count"),
                     ],
                     error: None,
+                    not_asked: None,
                 },
-                SourceGaps { name: "bots".to_owned(), gaps: Vec::new(), error: Some("not found".to_owned()) },
+                SourceGaps {
+                    name: "bots".to_owned(),
+                    gaps: Vec::new(),
+                    error: Some("not found".to_owned()),
+                    not_asked: None,
+                },
             ],
         };
         let expected = "\
@@ -201,7 +211,7 @@ count  the provider counts otherwise: `chatloom sync` brings what is new, `sync 
     #[test]
     fn many_gaps_are_cut_short() {
         let gaps = (0..25).map(|n| gap(Some(&n.to_string()), None, None, "limit")).collect();
-        let lines = one(&SourceGaps { name: "agents".to_owned(), gaps, error: None });
+        let lines = one(&SourceGaps { name: "agents".to_owned(), gaps, error: None, not_asked: None });
         assert_eq!(lines.len(), 1 + 1 + SHOWN + 1);
         assert!(lines.last().unwrap().contains("5 more"));
     }

@@ -19,7 +19,7 @@ pub struct Figures {
 pub struct SourceFigures {
     pub name: String,
     pub provider: String,
-    /// When the last pass ended that read everything, in milliseconds.
+    /// When the last pass ended that read everything, in milliseconds. A backfill of a range is none.
     pub last_success_ms: Option<i64>,
     /// How long passes take of late, the longest of them, in milliseconds.
     pub usual_ms: i64,
@@ -54,7 +54,8 @@ fn sources(connection: &Connection) -> rusqlite::Result<Vec<SourceFigures>> {
     connection
         .prepare_cached(
             "SELECT s.name, s.provider,
-               (SELECT finished_at_ms FROM sync_runs WHERE source_id = s.id AND status = 'ok' AND mode <> 'retry'
+               (SELECT finished_at_ms FROM sync_runs WHERE source_id = s.id AND status = 'ok'
+                 AND (mode IN ('incremental', 'sweep') OR (mode = 'backfill' AND started_at_ms <= s.first_pass_at_ms))
                  ORDER BY id DESC LIMIT 1),
                max(
                  (SELECT coalesce(max(took), 0) FROM (SELECT finished_at_ms - started_at_ms AS took FROM sync_runs
@@ -96,7 +97,10 @@ mod tests {
         let writer = open::open_writer(&path, 0).unwrap();
         writer
             .execute_batch(
-                "INSERT INTO sources (id, name, provider, base_url) VALUES (1, 'a', 'zaia', 'x'), (2, 'b', 'zaia', 'x');
+                "INSERT INTO sources (id, name, provider, base_url, first_pass_at_ms) VALUES (1, 'a', 'zaia', 'x', 99000),
+                   (2, 'b', 'zaia', 'x', NULL), (3, 'c', 'zaia', 'x', 500);
+                 INSERT INTO sync_runs (source_id, mode, status, started_at_ms, finished_at_ms) VALUES
+                   (2, 'backfill', 'ok', 1, 2), (3, 'backfill', 'ok', 400, 500), (3, 'backfill', 'ok', 600, 700);
                  INSERT INTO sync_runs (source_id, mode, status, started_at_ms, finished_at_ms) VALUES
                    (1, 'incremental', 'ok', 1000, 99000), (1, 'sweep', 'ok', 100000, 130000);
                  WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10)
@@ -127,7 +131,9 @@ mod tests {
             dead_letters: 1,
         };
         let b = SourceFigures { name: "b".to_owned(), provider: "zaia".to_owned(), ..SourceFigures::default() };
-        assert_eq!(read.sources, [a, b]);
+        // Not its backfill of a range.
+        let c = SourceFigures { name: "c".to_owned(), last_success_ms: Some(500), ..b.clone() };
+        assert_eq!(read.sources, [a, b, c]);
         assert!(read.store_bytes > 0 && read.wal_bytes > 0, "{read:?}");
         // Size counts where the file really is.
         let link = folder.path().join("link.db");

@@ -77,7 +77,7 @@ pub use person::{Person, Who};
 pub use query::{Beside, ConversationHead, Line, TranscriptError, find_conversation, transcript};
 pub use raw::raw_record;
 pub use replay::{Replay, Replayed};
-pub use run::{LastReads, MessageList, RunMode, RunStatus, SourceRow};
+pub use run::{LastReads, MessageList, RunMode, RunStatus, SourceRow, stored_provider};
 pub use schema::SCHEMA_VERSION;
 pub use search::{Found, Hit, Piece, Wanted, search};
 pub use search_check::search_problem;

@@ -82,7 +82,13 @@ pub(super) fn open_as_it_is(path: &Path) -> Result<(Connection, i64), StoreError
     connection
         .execute_batch("PRAGMA busy_timeout = 10000; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")
         .map_err(|error| unopenable(error.to_string()))?;
-    let (_, version) = schema::marks(&connection).map_err(|error| unopenable(error.to_string()))?;
+    let marks = schema::marks(&connection).and_then(|marks| Ok((marks, schema::recognise(&connection, path)?)));
+    // Whatever SQLite finds wrong here has to do with the file: name it.
+    let ((_, version), ()) = marks.map_err(|error| match error {
+        StoreError::Sql { .. } => unopenable(error.to_string()),
+        other => other,
+    })?;
+    // One that holds nothing yet, or whose making was cut short.
     if version == 0 {
         return Err(StoreError::Missing { path: path.to_owned() });
     }
@@ -97,9 +103,7 @@ pub(super) fn open_as_it_is(path: &Path) -> Result<(Connection, i64), StoreError
 fn look_at_header(path: &Path) -> Result<(), StoreError> {
     let unopenable = |cause: String| StoreError::Unopenable { path: path.to_owned(), cause };
     let foreign = |found: String| StoreError::Foreign { path: path.to_owned(), found };
-    if path.is_dir() {
-        return Err(foreign("a folder".to_owned()));
-    }
+    not_a_file(path)?;
     // SQLite would take what a shorter one lacks for zeros. An empty one is new.
     if (1..HEADER).contains(&std::fs::metadata(path).map_or(0, |found| found.len())) {
         return Err(foreign("not an SQLite file".to_owned()));
@@ -132,6 +136,16 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
     }
     // A store that was killed while it was made has its marks in the WAL only; `migrate` looks again.
     if application == 0 && version == 0 { Ok(()) } else { Err(foreign(format!("application_id {application}"))) }
+}
+
+/// Refuses what no store can be: a folder, a device, a pipe.
+pub(super) fn not_a_file(path: &Path) -> Result<(), StoreError> {
+    let found = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => "a folder",
+        Ok(found) if !found.is_file() => "not a file",
+        _ => return Ok(()),
+    };
+    Err(StoreError::Foreign { path: path.to_owned(), found: found.to_owned() })
 }
 
 /// Why the system does not open a file. One that it does open stays so, see [`look_at_header`].

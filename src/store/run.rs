@@ -100,6 +100,17 @@ pub(super) fn source(
     }
 }
 
+/// The provider that the store has a source's history of; `None` where it does not have the source.
+///
+/// # Errors
+/// SQLite failed.
+pub fn stored_provider(connection: &Connection, name: &str) -> Result<Option<String>, StoreError> {
+    connection
+        .query_row("SELECT provider FROM sources WHERE name = ?1", [name], |row| row.get(0))
+        .optional()
+        .map_err(StoreError::sql("reading the sources"))
+}
+
 /// The id of a source that the store has.
 pub(super) fn known(conn: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     conn.query_row("SELECT id FROM sources WHERE name = ?1", [name], |row| row.get(0)).optional()

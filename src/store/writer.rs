@@ -117,9 +117,7 @@ impl Store {
         if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
             return Err(StoreError::NoFolder { path: path.to_owned() });
         }
-        if path.is_dir() {
-            return Err(StoreError::Foreign { path: path.to_owned(), found: "a folder".to_owned() });
-        }
+        open::not_a_file(path)?;
         let lock = StoreLock::take(path, who)?;
         if let Some(kind) = disk::network_file_system(path) {
             tracing::warn!(

@@ -35,6 +35,7 @@ mod metrics;
 mod migrations;
 mod names;
 mod oddities;
+mod operator;
 mod oracle;
 mod package;
 #[path = "../../examples/package/pages.rs"]
