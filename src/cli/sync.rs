@@ -5,6 +5,7 @@ use crate::config::{Config, SourceConfig};
 use crate::store::RunStatus;
 
 use super::signals::Signals;
+use super::table::count;
 use super::{Exit, chosen, logging, output, progress};
 
 /// Options of `sync`.
@@ -88,6 +89,10 @@ pub(super) fn summary(report: &SyncReport) -> String {
         ));
         if let Some(error) = &source.error {
             lines.push(format!("{:width$}  {}", "", output::tame_line(error)));
+        }
+        if source.error.is_none() && source.dead_letters > 0 {
+            let records = count(i64::try_from(source.dead_letters).unwrap_or(i64::MAX), "record", "records");
+            lines.push(format!("{:width$}  {records} could not be read: see the table dead_letters", ""));
         }
     }
     lines.join("\n")

@@ -28,13 +28,25 @@ pub(super) fn distance(left: &str, right: &str) -> usize {
     previous.last().copied().unwrap_or(0)
 }
 
-/// A known word with the least distance (the first of equals), and whether it is near enough to be what was meant.
+/// A known word with the least distance (the first of equals), and whether it is near enough to be what was meant. Where
+/// none is, one that has all of its parts, or that is a part of it: `token` for `token_file`, `poll_interval` for `poll`.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, bool)> {
     // Nobody means a known word by something this long; the distance would cost its square.
     let word: String = word.chars().take(64).collect();
-    let (best, found) =
-        known.into_iter().map(|candidate| (distance(&word, candidate), candidate)).min_by_key(|(far, _)| *far)?;
-    Some((found, best <= (found.chars().count() / 3).max(2) && best < found.chars().count()))
+    let known: Vec<&str> = known.into_iter().collect();
+    let far = |candidate: &&str| distance(&word, candidate);
+    let found = *known.iter().min_by_key(|candidate| far(candidate))?;
+    let best = distance(&word, found);
+    if best <= (found.chars().count() / 3).max(2) && best < found.chars().count() {
+        return Some((found, true));
+    }
+    let related = known.into_iter().filter(|candidate| has_parts(candidate, &word) || has_parts(&word, candidate));
+    Some(related.min_by_key(far).map_or((found, false), |related| (related, true)))
+}
+
+/// Whether all parts of one word, with `_` between them, are parts of another.
+fn has_parts(word: &str, parts: &str) -> bool {
+    parts.split('_').all(|part| part.chars().count() > 2 && word.split('_').any(|own| own.eq_ignore_ascii_case(part)))
 }
 
 #[cfg(test)]
@@ -65,6 +77,23 @@ mod tests {
         assert_eq!(nearest("provder", known), Some(("provider", true)));
         assert_eq!(nearest("something_else", known).map(|(_, near)| near), Some(false));
         assert_eq!(nearest("x", []), None);
+        assert_eq!(nearest("", known).map(|(_, near)| near), Some(false));
+    }
+
+    #[test]
+    fn a_part_of_a_word_is_taken_for_it_where_nothing_is_nearer() {
+        let known = ["name", "poll", "base_url", "ca_file", "api_key_file", "api_key", "token_file"];
+        for (wrong, meant) in [
+            ("token", "token_file"),
+            ("poll_interval", "poll"),
+            ("key", "api_key"),
+            ("key_file", "api_key_file"),
+            ("url", "base_url"),
+            ("ca_fil", "ca_file"),
+        ] {
+            assert_eq!(nearest(wrong, known), Some((meant, true)), "{wrong}");
+        }
+        assert_eq!(nearest("rate_limit", known).map(|(_, near)| near), Some(false));
     }
 
     proptest::proptest! {
