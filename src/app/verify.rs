@@ -11,7 +11,7 @@ use super::build::build_sources;
 use crate::config::SourceConfig;
 use crate::provider::Counted;
 use crate::store::{
-    Gap, StoreError, changed_texts, integrity, kept, known_gaps, open_reader, search_problem, source_names,
+    Gap, StoreError, changed_texts, integrity, kept, known_gaps, open_reader, search_problem, source_names, until,
 };
 
 /// The document of `verify --json`.
@@ -52,12 +52,15 @@ pub async fn verify(
     cancel: &CancellationToken,
 ) -> Result<VerifyReport, StoreError> {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|one| one == name);
-    let store = match open_reader(store_path) {
+    let mut store = match open_reader(store_path) {
         Err(error @ (StoreError::Sql { .. } | StoreError::Damaged { .. })) => {
             return Ok(damaged(error.to_string()));
         }
         opened => opened?,
     };
+    // A large file takes minutes to be looked at; what is told of it once it was told to stop, nobody reads.
+    let told = cancel.clone();
+    until(&mut store, move || told.is_cancelled())?;
     let (mut problems, index) = integrity(&store);
     let index = index.or_else(|| if problems.is_empty() { search_problem(&store) } else { None });
     if problems.is_empty() {

@@ -83,7 +83,7 @@ pub use search::{Found, Hit, Piece, Wanted, search};
 pub use search_check::search_problem;
 pub use snapshot::{Cell, Cut, Part, Snapshot};
 pub use status::{Configured, ShownCursor, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
-pub use verify::{Gap, changed_texts, integrity, kept, known_gaps, source_names};
+pub use verify::{Gap, changed_texts, integrity, kept, known_gaps, source_names, until};
 pub use views::{Column, Kind, USUAL_VIEWS, VIEWS, View};
 pub use work::{StaleConversation, UnknownIds};
 pub use writer::{Posted, Store, WriterThread};

@@ -85,6 +85,7 @@ pub(super) fn open_as_it_is(path: &Path) -> Result<(Connection, i64), StoreError
     let marks = schema::marks(&connection).and_then(|marks| Ok((marks, schema::recognise(&connection, path)?)));
     // Whatever SQLite finds wrong here has to do with the file: name it.
     let ((_, version), ()) = marks.map_err(|error| match error {
+        StoreError::Sql { .. } if was_never_made(path) => StoreError::Missing { path: path.to_owned() },
         StoreError::Sql { .. } => unopenable(error.to_string()),
         other => other,
     })?;
@@ -136,6 +137,14 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
     }
     // A store that was killed while it was made has its marks in the WAL only; `migrate` looks again.
     if application == 0 && version == 0 { Ok(()) } else { Err(foreign(format!("application_id {application}"))) }
+}
+
+/// Whether whoever made the file was killed before it was a store: only until then does SQLite keep a rollback journal, and a
+/// reader cannot roll it back.
+fn was_never_made(path: &Path) -> bool {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    Path::new(&journal).exists()
 }
 
 /// Refuses what no store can be: a folder, a device, a pipe.
@@ -263,5 +272,26 @@ mod tests {
         let link = folder.path().join("link.db");
         std::os::unix::fs::symlink("nowhere.db", &link).unwrap();
         assert!(open_writer(&link, 1).unwrap_err().to_string().contains("No such file"));
+    }
+
+    #[test]
+    fn a_file_whose_making_was_cut_short_is_no_store_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let (made, left) = (folder.path().join("made.db"), folder.path().join("left.db"));
+        let maker = Connection::open(&made).unwrap();
+        // More than the cache holds, so that the journal has to be on the disk.
+        maker
+            .execute_batch(
+                "PRAGMA auto_vacuum = INCREMENTAL; VACUUM; PRAGMA cache_size = 1; BEGIN; CREATE TABLE t (a);
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99)
+                 INSERT INTO t SELECT randomblob(4000) FROM n;",
+            )
+            .unwrap();
+        for (from, to) in [("made.db", "left.db"), ("made.db-journal", "left.db-journal")] {
+            std::fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
+        }
+        assert!(matches!(open_reader(&left), Err(StoreError::Missing { .. })));
+        drop(open_writer(&left, 1).unwrap());
+        open_reader(&left).unwrap();
     }
 }

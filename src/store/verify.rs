@@ -56,6 +56,16 @@ pub fn integrity(connection: &Connection) -> (Vec<String>, Option<String>) {
     (file, (!index.is_empty()).then(|| index.join("; ")))
 }
 
+/// Lets every question to this connection end, with an error, once it is `stopped`.
+///
+/// # Errors
+/// SQLite failed.
+pub fn until(connection: &mut Connection, stopped: impl Fn() -> bool + Send + 'static) -> Result<(), StoreError> {
+    /// Of SQLite's virtual machine, or pages that are checked, between two looks: some milliseconds.
+    const STEPS: i32 = 1_000;
+    connection.progress_handler(STEPS, Some(stopped)).map_err(StoreError::sql("opening the store"))
+}
+
 /// Messages and raw records that do not say what they said when they were stored. Reads everything there is, so it is
 /// for a file that is [sound](integrity) otherwise.
 ///
