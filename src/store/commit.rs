@@ -99,8 +99,8 @@ impl<'c> Tx<'c> {
     /// A modification time that can be believed. One of the future (a damaged answer, a clock that was wrong) would keep
     /// every true one out until it has come.
     pub(super) fn credible(&self, version: Option<i64>) -> Option<i64> {
-        /// Clocks differ, by a day at the most.
-        const AHEAD_MS: i64 = 24 * 3_600_000;
+        /// Clocks differ, by minutes. Believed further ahead, one wrong time would keep every true one out for as long.
+        const AHEAD_MS: i64 = 600_000;
         version.filter(|at| *at <= self.now_ms.saturating_add(AHEAD_MS))
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::batch::{Batch, Stretch};
 use super::commit::Tx;
@@ -151,22 +151,58 @@ impl Tx<'_> {
     }
 
     pub(super) fn delete_row(&mut self, stream: &str, row_id: i64) -> rusqlite::Result<()> {
-        let rev = self.next_rev();
         let messages = stream == "messages";
-        let sql = if messages {
-            "UPDATE messages SET deleted_at_ms = ?2, deleted_reason = 'missing', rev = ?3
-             WHERE id = ?1 AND deleted_at_ms IS NULL"
+        let table = if messages { "messages" } else { "conversations" };
+        let before: Option<Option<String>> = self
+            .conn
+            .prepare_cached(&format!("SELECT deleted_reason FROM {table} WHERE id = ?1"))?
+            .query_row([row_id], |row| row.get(0))
+            .optional()?;
+        let Some(before) = before else { return Ok(()) };
+        // What the provider had deleted softly it has dropped since, and lists no longer; when it was deleted stays.
+        if before.as_deref().is_some_and(|reason| reason != "provider") {
+            return Ok(());
+        }
+        let rev = self.next_rev();
+        self.conn
+            .prepare_cached(&format!(
+                "UPDATE {table} SET deleted_at_ms = coalesce(deleted_at_ms, ?2), deleted_reason = 'missing', rev = ?3
+                 WHERE id = ?1"
+            ))?
+            .execute(params![row_id, self.now_ms, rev])?;
+        let deleted = u64::from(before.is_none());
+        if messages {
+            self.counts.messages.deleted += deleted;
+            self.last_message_left(row_id)?;
         } else {
-            "UPDATE conversations SET deleted_at_ms = ?2, deleted_reason = 'missing', rev = ?3
-             WHERE id = ?1 AND deleted_at_ms IS NULL"
-        };
-        let changed = self.conn.prepare_cached(sql)?.execute(params![row_id, self.now_ms, rev])?;
+            self.counts.conversations.deleted += deleted;
+        }
+        Ok(())
+    }
+
+    /// A message was deleted: if it was its conversation's last, that is another one now, or none.
+    fn last_message_left(&mut self, message: i64) -> rusqlite::Result<()> {
+        let moved: Option<(i64, Option<i64>)> = self
+            .conn
+            .prepare_cached(
+                "SELECT c.id, max(coalesce(c.reported_last_at_ms, n.newest), coalesce(n.newest, c.reported_last_at_ms))
+                 FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id AND c.last_message_at_ms = m.sent_at_ms
+                 JOIN (SELECT max(l.sent_at_ms) AS newest FROM messages AS d JOIN messages AS l
+                         ON l.conversation_id = d.conversation_id AND l.deleted_at_ms IS NULL WHERE d.id = ?1) AS n
+                 WHERE m.id = ?1",
+            )?
+            .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((conversation, last)) = moved else { return Ok(()) };
+        let rev = self.next_rev();
+        let changed = self
+            .conn
+            .prepare_cached(
+                "UPDATE conversations SET last_message_at_ms = ?2, rev = ?3 WHERE id = ?1 AND last_message_at_ms IS NOT ?2",
+            )?
+            .execute(params![conversation, last, rev])?;
         if changed == 0 {
             self.give_back_rev();
-        } else if messages {
-            self.counts.messages.deleted += 1;
-        } else {
-            self.counts.conversations.deleted += 1;
         }
         Ok(())
     }

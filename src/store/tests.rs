@@ -184,6 +184,15 @@ async fn the_same_again_changes_nothing_and_an_edit_keeps_what_stood_before() {
 }
 
 #[tokio::test]
+async fn a_version_hours_ahead_of_the_clock_keeps_no_later_one_out() {
+    let bench = Bench::new().await;
+    let said_at = |text: &str, version| said(MessageRow { version: Some(version), ..message("1", "o", text) });
+    bench.commit(vec![said_at("first", 1_000 + 20 * 3_600_000)]).await;
+    bench.commit(vec![said_at("second", 60_000)]).await;
+    assert_eq!(bench.text("SELECT body_text FROM messages"), "second");
+}
+
+#[tokio::test]
 async fn an_older_version_never_overwrites_a_newer_one() {
     let bench = Bench::new().await;
     let version = |text: &str, version| MessageRow { version: Some(version), ..message("1", "o", text) };

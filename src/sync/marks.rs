@@ -89,7 +89,7 @@ impl Runner {
         Ok(self.commit(batch).await?)
     }
 
-    async fn change_streams(&self) -> Result<Vec<(Feed, FeedCursor)>, PassError> {
+    pub(crate) async fn change_streams(&self) -> Result<Vec<(Feed, FeedCursor)>, PassError> {
         let ordinary = Pass { first: false, full: false, ranged: false };
         let mut streams = Vec::new();
         for feed in self.source.provider.plan(&ordinary) {

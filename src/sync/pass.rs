@@ -21,8 +21,8 @@ use crate::telemetry::events;
 const FULL_PASS: &str = "full_pass";
 const FIRST_PASS: &str = "first_pass";
 
-/// A full pass that was cut short is gone on with unless it began so long ago. One that began in the future (a clock that
-/// was wrong) is not.
+/// A daemon's full pass that was cut short is gone on with unless it began so long ago. One that began in the future (a clock
+/// that was wrong) is not.
 const STALE_SWEEP_MS: i64 = 7 * 24 * 3_600_000;
 
 /// What such a cursor holds: when the pass began, in milliseconds.
@@ -209,6 +209,9 @@ impl Runner {
         outcome.lists_read = outcome.failed.is_empty() && outcome.partly.is_empty();
         if outcome.lists_read && self.range.is_none() {
             self.settle_watermarks().await?;
+            if resumed_from.is_some() {
+                self.read_changes(outcome).await?;
+            }
         }
         if !self.pass.full && self.range.is_none() {
             self.store.mark_due(self.source_id, self.now()).await?;
@@ -244,6 +247,22 @@ impl Runner {
         named
     }
 
+    /// What changed in rows that the reading which was cut short had met already.
+    async fn read_changes(&self, outcome: &mut Outcome) -> Result<(), PassError> {
+        for (feed, cursor) in self.change_streams().await? {
+            // Without one, the whole list would be read once more; the next pass knows where to begin.
+            if cursor.watermark.is_none() {
+                continue;
+            }
+            match self.feed(&feed).await {
+                Ok(_) => {}
+                Err(error) if error.ends_source() => return Err(error),
+                Err(error) => outcome.partly.push((feed.key.to_string(), error)),
+            }
+        }
+        Ok(())
+    }
+
     /// The run before this one was cut short: what its lists marked stale is fetched before any list is asked for news.
     /// So runs that are killed again and again get on with the fetches, and pay for the lists once, in the run that
     /// gets through. Not where a full pass needs its list first, to look closer at what that leaves out.
@@ -270,13 +289,14 @@ impl Runner {
     }
 
     /// Begins to bring the history (a first pass or a full one), or goes on with one that was cut short: then the time
-    /// at which that one began. A full pass makes every conversation stale, once.
+    /// at which that one began. A full pass makes every conversation stale, once. Whoever asks for one by hand means
+    /// everything from now on: only a daemon's, which comes again, goes on with what was cut short.
     async fn begin_history(&self) -> Result<Option<i64>, PassError> {
         let Some(key) = self.history_key() else { return Ok(None) };
         if let Some(json) = self.store.cursor(self.source_id, key.clone()).await? {
             let began_at = serde_json::from_str::<History>(&json).map_or(i64::MAX, |history| history.began_at);
             let age = self.started_ms.saturating_sub(began_at);
-            if !self.pass.full || (0..STALE_SWEEP_MS).contains(&age) {
+            if !self.pass.full || self.watched_over && (0..STALE_SWEEP_MS).contains(&age) {
                 self.history.get_or_init(|| began_at);
                 return Ok(Some(began_at));
             }

@@ -1,14 +1,15 @@
 //! A run that ends well has met whatever was there when it began, also where the one before it died.
 #![cfg(debug_assertions)]
 
-use chatloom::sim::ZaiaSim;
+use chatloom::sim::sitegpt::SitegptData;
 use chatloom::sim::zaia::ZaiaData;
+use chatloom::sim::{BdSim, SitegptSim, ZaiaSim};
 
 use crate::daemon::{SOON, until};
 use crate::failures::Everybody;
-use crate::harness::{Home, NOW_MS, zaia_source};
+use crate::harness::{Home, NOW_MS, bd_source, sitegpt_source, zaia_source};
 use crate::kill_rig::run;
-use crate::kill_story::{blocking, long, must_end_well};
+use crate::kill_story::{blocking, long, must_end_well, small_directory};
 
 /// Somebody says something at every provider, in a second of its own.
 fn news(all: &Everybody, second: i64, text: &str) {
@@ -179,6 +180,52 @@ async fn a_run_after_one_that_died_meets_what_came_since_in_windows_that_were_re
             assert_eq!(home.number(&found), 1, "after it died at commit {n}");
         }
         panic!("it never ends");
+    })
+    .await;
+}
+
+/// A list is read otherwise in the other version of the API: a place in it that a dead run left means nothing there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_a_run_died_in_is_read_by_the_other_version_of_the_api() {
+    for (first, then) in [("v0", "v2"), ("v2", "v0")] {
+        let mut data = SitegptData::new();
+        let chatbot = data.add_chatbot("Carpentry");
+        for n in 0..250 {
+            let thread = data.add_thread(&chatbot, NOW_MS - 1_000_000 + n);
+            data.add_user(&thread, "hello", NOW_MS - 1_000_000 + n);
+        }
+        let sim = SitegptSim::start(data).await.unwrap();
+        blocking(move || {
+            let home = Home::new(&sitegpt_source("bots", &sim, first));
+            let died = run(&home, &["sync"], "crash=fetch.after:4");
+            assert_eq!(died.code, None, "{}", died.stderr);
+            let left =
+                "SELECT count(*) FROM cursors WHERE stream = 'threads' AND json_extract(cursor, '$.walk') IS NOT NULL";
+            assert_eq!(home.number(left), 1, "{first}");
+            home.configure(&sitegpt_source("bots", &sim, then));
+            must_end_well(&run(&home, &["sync"], ""));
+            assert_eq!(home.number("SELECT count(*) FROM messages"), 250, "{first} {then}");
+        })
+        .await;
+    }
+}
+
+/// What a first pass had read before it died may have changed since, and the run that gets through says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_after_one_that_died_meets_what_changed_in_its_lists_since() {
+    let sim = BdSim::start(small_directory()).await.unwrap();
+    blocking(move || {
+        let home = Home::new(&bd_source("bd", &sim));
+        let died = run(&home, &["sync"], "crash=pass.listed");
+        assert_eq!(died.code, None, "{}", died.stderr);
+        let gone = {
+            let data = &mut sim.world().data;
+            let token = data.threads[0].token.clone();
+            data.soft_delete_thread(&token, NOW_MS + 60_000);
+            token
+        };
+        must_end_well(&run(&home, &["sync"], ""));
+        assert_eq!(home.rows("SELECT external_id FROM conversations WHERE deleted_reason = 'provider'"), [gone]);
     })
     .await;
 }

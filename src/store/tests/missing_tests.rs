@@ -93,3 +93,55 @@ async fn a_whole_end_that_is_missing_was_deleted_only_if_the_providers_count_say
     }
     assert_eq!((bench.text(STATE), bench.text(LIVE)), ("1-0".to_owned(), "6".to_owned()));
 }
+
+#[tokio::test]
+async fn the_last_message_of_a_conversation_is_the_last_that_is_left() {
+    let bench = Bench::new().await;
+    let sent = |id: &str, at_ms| said(MessageRow { sent_at_ms: Some(at_ms), ..message(id, "o", "kept") });
+    bench.commit(vec![sent("1", 10), sent("2", 20), sent("3", 30)]).await;
+    let last = "SELECT last_message_at_ms || ' ' || (rev > 3) FROM conversations";
+    assert_eq!(bench.text(last), "30 1");
+    let sweep = async |met: Vec<Record>| {
+        let first = Batch {
+            stretch: Some(Stretch { stream: "messages", after: None, up_to: None }),
+            sweep: Some(SweepPoint::Begin("messages")),
+            ..bench.batch(met)
+        };
+        bench.store.commit(first).await.unwrap();
+        bench.store.commit(Batch { sweep: Some(SweepPoint::End("messages")), ..bench.batch(vec![]) }).await.unwrap();
+    };
+    for _ in 0..2 {
+        sweep(vec![sent("1", 10), sent("2", 20)]).await;
+    }
+    assert_eq!((bench.text(LIVE), bench.text(last)), ("1 2".to_owned(), "20 1".to_owned()));
+    let rev = bench.rev();
+    sweep(vec![sent("1", 10), sent("2", 20)]).await;
+    assert_eq!(bench.rev(), rev);
+}
+
+#[tokio::test]
+async fn what_was_deleted_softly_and_is_dropped_later_is_missing_since_it_was_deleted() {
+    let bench = Bench::new().await;
+    let row = |id: &str, deleted_at_ms| {
+        let row = ConversationRow { external_id: id.to_owned(), deleted_at_ms, ..ConversationRow::default() };
+        record("threads", id, vec![Row::Conversation(row)])
+    };
+    bench.commit(vec![row("1", Patch::Set(5)), row("2", Patch::Clear)]).await;
+    let state = "SELECT group_concat(external_id || ':' || coalesce(deleted_at_ms || deleted_reason, 'live'), ' ') FROM
+        (SELECT * FROM conversations ORDER BY external_id)";
+    assert_eq!(bench.text(state), "1:5provider 2:live");
+    let mut deleted = 0;
+    for _ in 0..3 {
+        let first = Batch {
+            stretch: Some(Stretch { stream: "threads", after: None, up_to: None }),
+            sweep: Some(SweepPoint::Begin("threads")),
+            ..bench.batch(vec![row("2", Patch::Clear)])
+        };
+        bench.store.commit(first).await.unwrap();
+        let end = Batch { sweep: Some(SweepPoint::End("threads")), ..bench.batch(vec![]) };
+        deleted += bench.store.commit(end).await.unwrap().counts.conversations.deleted;
+    }
+    assert_eq!((bench.text(state).as_str(), deleted), ("1:5missing 2:live", 0));
+    bench.commit(vec![row("1", Patch::Clear)]).await;
+    assert_eq!(bench.text(state), "1:live 2:live");
+}
