@@ -15,9 +15,7 @@ pub struct Range {
 pub enum RangeError {
     #[error("`{0}` is not a date; write 2026-03-01, or a moment such as 2026-03-01T12:00:00Z")]
     Unreadable(String),
-    #[error(
-        "`{0}` does not say in which zone; write 2026-03-01T12:00:00Z, or an offset such as -03:00 in place of the Z"
-    )]
+    #[error("`{0}` has no Z and no offset; write 2026-03-01T12:00:00Z, or -03:00, say, in place of the Z")]
     NoZone(String),
     #[error("--since must lie before --until")]
     Empty,

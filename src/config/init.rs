@@ -17,8 +17,8 @@ pub enum InitError {
     #[error("{} is already there and stays as it is; name another file with --config, or move it away", path.display())]
     Exists { path: PathBuf },
     /// The template did not get there.
-    #[error("cannot write {}", path.display())]
-    Write { path: PathBuf, source: io::Error },
+    #[error("cannot write {}: {cause}; check its folder, and that this user may write there", path.display())]
+    Write { path: PathBuf, cause: io::Error },
 }
 
 /// Where `init` writes: the file named, else `CHATLOOM_CONFIG`, else `chatloom.toml` in the current folder.
@@ -35,15 +35,15 @@ pub fn init_target(explicit: Option<&Path>) -> PathBuf {
 /// # Errors
 /// The file exists (it is not touched), or cannot be written.
 pub fn init(path: &Path) -> Result<(), InitError> {
-    let failed = |source: io::Error| match source.kind() {
+    let failed = |cause: io::Error| match cause.kind() {
         io::ErrorKind::AlreadyExists => InitError::Exists { path: path.to_owned() },
-        _ => InitError::Write { path: path.to_owned(), source },
+        _ => InitError::Write { path: path.to_owned(), cause },
     };
     let mut file = create(path).map_err(failed)?;
-    if let Err(source) = file.write_all(DEFAULT_TOML.as_bytes()).and_then(|()| file.sync_all()) {
+    if let Err(cause) = file.write_all(DEFAULT_TOML.as_bytes()).and_then(|()| file.sync_all()) {
         // Half a template would keep the next attempt from writing a whole one; the first failure is what counts.
         drop(std::fs::remove_file(path));
-        return Err(failed(source));
+        return Err(failed(cause));
     }
     Ok(())
 }

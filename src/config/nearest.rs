@@ -28,8 +28,9 @@ pub(super) fn distance(left: &str, right: &str) -> usize {
     previous.last().copied().unwrap_or(0)
 }
 
-/// A known word with the least distance (the first of equals), and whether it is near enough to be what was meant. Where
-/// none is, one that has all of its parts, or that is a part of it: `token` for `token_file`, `poll_interval` for `poll`.
+/// A known word with the least distance (the first of equals), and whether it is near enough to be what was meant.
+/// Where none is, one that has all of its parts, or that is a part of it: `token` for `token_file`, `poll_interval` for
+/// `poll`.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, bool)> {
     // Nobody means a known word by something this long; the distance would cost its square.
     let word: String = word.chars().take(64).collect();
@@ -40,13 +41,15 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     if best <= (found.chars().count() / 3).max(2) && best < found.chars().count() {
         return Some((found, true));
     }
-    let related = known.into_iter().filter(|candidate| has_parts(candidate, &word) || has_parts(&word, candidate));
+    // A short word that is a part of what was written (`api` of `api_token`) is rarely what was meant.
+    let related = known.into_iter().filter(|known| has_parts(known, &word, 3) || has_parts(&word, known, 4));
     Some(related.min_by_key(far).map_or((found, false), |related| (related, true)))
 }
 
-/// Whether all parts of one word, with `_` between them, are parts of another.
-fn has_parts(word: &str, parts: &str) -> bool {
-    parts.split('_').all(|part| part.chars().count() > 2 && word.split('_').any(|own| own.eq_ignore_ascii_case(part)))
+/// Whether all parts of one word, with `_` between them and of `least` letters, are parts of another.
+fn has_parts(word: &str, parts: &str, least: usize) -> bool {
+    let has = |part: &str| word.split('_').any(|own| own.eq_ignore_ascii_case(part));
+    parts.split('_').all(|part| part.chars().count() >= least && has(part))
 }
 
 #[cfg(test)]
@@ -82,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_word_is_taken_for_it_where_nothing_is_nearer() {
-        let known = ["name", "poll", "base_url", "ca_file", "api_key_file", "api_key", "token_file"];
+        let known = ["name", "poll", "base_url", "ca_file", "api_key_file", "api_key", "token_file", "api"];
         for (wrong, meant) in [
             ("token", "token_file"),
             ("poll_interval", "poll"),
@@ -93,7 +96,9 @@ mod tests {
         ] {
             assert_eq!(nearest(wrong, known), Some((meant, true)), "{wrong}");
         }
-        assert_eq!(nearest("rate_limit", known).map(|(_, near)| near), Some(false));
+        for wrong in ["rate_limit", "api_url", "api_secret"] {
+            assert_eq!(nearest(wrong, known).map(|(_, near)| near), Some(false), "{wrong}");
+        }
     }
 
     proptest::proptest! {

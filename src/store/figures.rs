@@ -97,7 +97,8 @@ mod tests {
         let writer = open::open_writer(&path, 0).unwrap();
         writer
             .execute_batch(
-                "INSERT INTO sources (id, name, provider, base_url, first_pass_at_ms) VALUES (1, 'a', 'zaia', 'x', 99000),
+                "INSERT INTO sources (id, name, provider, base_url, first_pass_at_ms) VALUES
+                   (1, 'a', 'zaia', 'x', 99000),
                    (2, 'b', 'zaia', 'x', NULL), (3, 'c', 'zaia', 'x', 500);
                  INSERT INTO sync_runs (source_id, mode, status, started_at_ms, finished_at_ms) VALUES
                    (2, 'backfill', 'ok', 1, 2), (3, 'backfill', 'ok', 400, 500), (3, 'backfill', 'ok', 600, 700);

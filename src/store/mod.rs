@@ -85,5 +85,5 @@ pub use snapshot::{Cell, Cut, Part, Snapshot};
 pub use status::{Configured, ShownCursor, SourceStatus, StatusReport, StoreInfo, StreamStatus, status};
 pub use verify::{Gap, changed_texts, integrity, kept, known_gaps, source_names, until};
 pub use views::{Column, Kind, USUAL_VIEWS, VIEWS, View};
-pub use work::{StaleConversation, UnknownIds};
+pub use work::{Place as QueuePlace, StaleConversation, UnknownIds};
 pub use writer::{Posted, Store, WriterThread};

@@ -30,7 +30,9 @@ pub(super) fn open_writer(path: &Path, now_ms: i64) -> Result<Connection, StoreE
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         // Before SQLite locks anything: closing the file once gives up all locks that this process has on it.
         Ok(file) => drop(file),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => look_at_header(path)?,
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            look_at_header(path)?;
+        }
         Err(error) => return Err(unopenable(error.to_string())),
     }
     failpoint!("open.created");
@@ -76,7 +78,7 @@ pub(super) fn open_as_it_is(path: &Path) -> Result<(Connection, i64), StoreError
     if !path.exists() {
         return Err(StoreError::Missing { path: path.to_owned() });
     }
-    look_at_header(path)?;
+    let application = look_at_header(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| unopenable(error.to_string()))?;
     connection
@@ -85,7 +87,13 @@ pub(super) fn open_as_it_is(path: &Path) -> Result<(Connection, i64), StoreError
     let marks = schema::marks(&connection).and_then(|marks| Ok((marks, schema::recognise(&connection, path)?)));
     // Whatever SQLite finds wrong here has to do with the file: name it.
     let ((_, version), ()) = marks.map_err(|error| match error {
-        StoreError::Sql { .. } if was_never_made(path) => StoreError::Missing { path: path.to_owned() },
+        // Its maker was killed, and left a journal that a reader cannot roll back.
+        StoreError::Sql { .. } if application == Some(0) && has_journal(path) => {
+            StoreError::Missing { path: path.to_owned() }
+        }
+        StoreError::Sql { source, .. } if is_unreadable(&source) => {
+            StoreError::Sql { doing: "reading the file", source }
+        }
         StoreError::Sql { .. } => unopenable(error.to_string()),
         other => other,
     })?;
@@ -101,7 +109,9 @@ pub(super) fn open_as_it_is(path: &Path) -> Result<(Connection, i64), StoreError
 /// SQLite reads the header, as a file that nobody changes: no lock is taken and no log looked at. It must not be read past
 /// SQLite: a process gives up all its locks on a file when it closes it once (POSIX), and whoever closed the store next
 /// elsewhere would take it for unused and delete the log that this process writes to.
-fn look_at_header(path: &Path) -> Result<(), StoreError> {
+///
+/// Gives back the application id that the header has, if it could be read.
+fn look_at_header(path: &Path) -> Result<Option<i64>, StoreError> {
     let unopenable = |cause: String| StoreError::Unopenable { path: path.to_owned(), cause };
     let foreign = |found: String| StoreError::Foreign { path: path.to_owned(), found };
     not_a_file(path)?;
@@ -125,7 +135,7 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
         Err(error) => match rusqlite::Error::sqlite_error_code(&error) {
             Some(ErrorCode::NotADatabase) => return Err(foreign("not an SQLite file".to_owned())),
             // A file to which somebody writes may look like that for a moment. With its log, it tells what it is.
-            Some(ErrorCode::DatabaseCorrupt) => return Ok(()),
+            Some(ErrorCode::DatabaseCorrupt) => return Ok(None),
             _ => return Err(unopenable(why_not(path).unwrap_or_else(|| error.to_string()))),
         },
     };
@@ -133,18 +143,25 @@ fn look_at_header(path: &Path) -> Result<(), StoreError> {
         if version > schema::SCHEMA_VERSION {
             return Err(StoreError::Newer { path: path.to_owned(), found: version, known: schema::SCHEMA_VERSION });
         }
-        return Ok(());
+        return Ok(Some(application));
     }
     // A store that was killed while it was made has its marks in the WAL only; `migrate` looks again.
-    if application == 0 && version == 0 { Ok(()) } else { Err(foreign(format!("application_id {application}"))) }
+    match (application, version) {
+        (0, 0) => Ok(Some(0)),
+        _ => Err(foreign(format!("application_id {application}"))),
+    }
 }
 
-/// Whether whoever made the file was killed before it was a store: only until then does SQLite keep a rollback journal, and a
-/// reader cannot roll it back.
-fn was_never_made(path: &Path) -> bool {
+/// Whether a rollback journal stands beside the file: a store has its application id only once it keeps a log instead.
+fn has_journal(path: &Path) -> bool {
     let mut journal = path.as_os_str().to_owned();
     journal.push("-journal");
     Path::new(&journal).exists()
+}
+
+/// The disk gave an error, which is damage, and not a matter of who may read.
+fn is_unreadable(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
 }
 
 /// Refuses what no store can be: a folder, a device, a pipe.
@@ -293,5 +310,22 @@ mod tests {
         assert!(matches!(open_reader(&left), Err(StoreError::Missing { .. })));
         drop(open_writer(&left, 1).unwrap());
         open_reader(&left).unwrap();
+        drop(maker);
+        // A backup keeps no log either, but it is a store.
+        let backup = folder.path().join("backup.db");
+        Connection::open(&left).unwrap().execute("VACUUM INTO ?1", [backup.to_str()]).unwrap();
+        let other = Connection::open(&backup).unwrap();
+        other
+            .execute_batch(
+                "PRAGMA cache_size = 1; BEGIN; CREATE TABLE t (a);
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99)
+                 INSERT INTO t SELECT randomblob(4000) FROM n;",
+            )
+            .unwrap();
+        for (from, to) in [("backup.db", "torn.db"), ("backup.db-journal", "torn.db-journal")] {
+            std::fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
+        }
+        let torn = open_reader(&folder.path().join("torn.db"));
+        assert!(matches!(torn, Err(StoreError::Unopenable { .. })), "{torn:?}");
     }
 }

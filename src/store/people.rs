@@ -86,9 +86,11 @@ fn keys_of(conn: &Connection, participant: i64) -> rusqlite::Result<BTreeSet<Str
         .collect()
 }
 
-/// Everybody whose link may change, with the keys that link them: who shares a key or a person with somebody among them.
+/// Everybody whose link may change, with the keys that link them: who shares a key or a person with somebody among
+/// them.
 fn circle(conn: &Connection, seeds: BTreeSet<i64>, added: &Added) -> rusqlite::Result<BTreeMap<i64, BTreeSet<String>>> {
     let mut circle = BTreeMap::new();
+    let mut followed = BTreeSet::new();
     let mut waiting: Vec<i64> = seeds.into_iter().collect();
     while let Some(id) = waiting.pop() {
         if circle.contains_key(&id) {
@@ -101,7 +103,7 @@ fn circle(conn: &Connection, seeds: BTreeSet<i64>, added: &Added) -> rusqlite::R
                 .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM participant_keys WHERE key = ?1 LIMIT ?2)")?
                 .query_row(params![key, most + 1], |row| row.get(0))?;
             // One that turns out to be nobody's own just now has linked its other holders before.
-            if holders <= most {
+            if holders <= most && followed.insert(key.clone()) {
                 let mut statement =
                     conn.prepare_cached("SELECT participant_id FROM participant_keys WHERE key = ?1")?;
                 for other in statement.query_map([&key], |row| row.get(0))? {

@@ -190,14 +190,14 @@ impl Store {
         self.on_writer("reading what is known of the provider's API", move |conn| work::facts(conn, source_id)).await
     }
 
-    /// Stale conversations behind a place in the queue: failures in a row, row id.
+    /// Stale conversations behind a place in the queue.
     ///
     /// # Errors
     /// SQLite failed.
     pub async fn stale(
         &self,
         source_id: i64,
-        after: (i64, i64),
+        after: work::Place,
         limit: u32,
     ) -> Result<Vec<StaleConversation>, StoreError> {
         self.on_writer("looking for stale conversations", move |conn| work::stale(conn, source_id, after, limit)).await

@@ -182,27 +182,31 @@ impl Tx<'_> {
 
     /// A message was deleted: if it was its conversation's last, that is another one now, or none.
     fn last_message_left(&mut self, message: i64) -> rusqlite::Result<()> {
-        let moved: Option<(i64, Option<i64>)> = self
+        let moved: Option<(i64, Option<i64>, i64)> = self
             .conn
             .prepare_cached(
-                "SELECT c.id, max(coalesce(c.reported_last_at_ms, n.newest), coalesce(n.newest, c.reported_last_at_ms))
-                 FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id AND c.last_message_at_ms = m.sent_at_ms
+                "SELECT c.id,
+                   max(coalesce(c.reported_last_at_ms, n.newest), coalesce(n.newest, c.reported_last_at_ms)), c.rev
+                 FROM messages AS m
+                 JOIN conversations AS c ON c.id = m.conversation_id AND c.last_message_at_ms = m.sent_at_ms
                  JOIN (SELECT max(l.sent_at_ms) AS newest FROM messages AS d JOIN messages AS l
                          ON l.conversation_id = d.conversation_id AND l.deleted_at_ms IS NULL WHERE d.id = ?1) AS n
                  WHERE m.id = ?1",
             )?
-            .query_row([message], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([message], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .optional()?;
-        let Some((conversation, last)) = moved else { return Ok(()) };
+        let Some((conversation, last, before)) = moved else { return Ok(()) };
         let rev = self.next_rev();
         let changed = self
             .conn
             .prepare_cached(
-                "UPDATE conversations SET last_message_at_ms = ?2, rev = ?3 WHERE id = ?1 AND last_message_at_ms IS NOT ?2",
+                "UPDATE conversations SET last_message_at_ms = ?2, rev = ?3
+                 WHERE id = ?1 AND last_message_at_ms IS NOT ?2",
             )?
             .execute(params![conversation, last, rev])?;
-        if changed == 0 {
-            self.give_back_rev();
+        match changed {
+            0 => self.give_back_rev(),
+            _ => self.counts.conversations.updated += u64::from(!self.counted(before)),
         }
         Ok(())
     }

@@ -236,10 +236,10 @@ async fn a_conversation_stays_stale_until_what_was_fetched_is_what_is_listed() {
     bench.commit(vec![listed(2)]).await;
     bench.store.commit(Batch { fetched: mark(1, false), ..bench.batch(vec![]) }).await.unwrap();
     assert_eq!(bench.text(STATE), "0not_fetched0");
-    assert_eq!(bench.store.stale(bench.source_id, (-1, 0), 10).await.unwrap()[0].fingerprint, Some(2));
+    assert_eq!(bench.store.stale(bench.source_id, (-1, 0, 0), 10).await.unwrap()[0].fingerprint, Some(2));
     bench.store.commit(Batch { fetched: mark(2, false), ..bench.batch(vec![]) }).await.unwrap();
     assert_eq!(bench.text(STATE), "1-0");
-    assert!(bench.store.stale(bench.source_id, (-1, 0), 10).await.unwrap().is_empty());
+    assert!(bench.store.stale(bench.source_id, (-1, 0, 0), 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -249,11 +249,11 @@ async fn a_gone_conversation_keeps_its_content_and_is_back_when_a_fetch_succeeds
     let counts = bench.store.commit(Batch { fetched: mark(1, true), ..bench.batch(vec![]) }).await.unwrap().counts;
     assert_eq!((bench.text(STATE), counts.conversations.deleted), ("1-1".to_owned(), 1));
     assert_eq!(bench.text("SELECT body_text FROM messages"), "kept");
-    assert!(bench.store.stale(bench.source_id, (-1, 0), 10).await.unwrap().is_empty());
+    assert!(bench.store.stale(bench.source_id, (-1, 0, 0), 10).await.unwrap().is_empty());
     // The list shows it as if nothing had happened: only a fetch can tell.
     bench.commit(vec![listed(1)]).await;
     assert_eq!(bench.text(STATE), "1-1");
-    assert_eq!(bench.store.stale(bench.source_id, (-1, 0), 10).await.unwrap().len(), 1);
+    assert_eq!(bench.store.stale(bench.source_id, (-1, 0, 0), 10).await.unwrap().len(), 1);
     bench.store.commit(Batch { fetched: mark(1, false), ..bench.batch(vec![]) }).await.unwrap();
     assert_eq!(bench.text(STATE), "1-0");
 }

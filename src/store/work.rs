@@ -6,6 +6,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::model::StreamKey;
 
+/// A place in the queue of stale conversations: failures since the last fetch that was none, when that was, row id.
+pub type Place = (i64, i64, i64);
+
 /// A conversation whose messages are to be fetched.
 #[derive(Debug, Clone)]
 pub struct StaleConversation {
@@ -17,6 +20,8 @@ pub struct StaleConversation {
     pub stored_messages: i64,
     /// Fetches that failed in a row.
     pub failures: i64,
+    /// Where it stands in the queue.
+    pub place: Place,
 }
 
 /// Ids that rows refer to and that no record has described.
@@ -32,32 +37,35 @@ pub struct UnknownIds {
     pub looked_up: u64,
 }
 
-/// Stale conversations behind a place in the queue (failures, row id): those that failed least come first, so that
-/// some that always fail never hold up the rest. Those that the key may not read are not asked for.
+/// Stale conversations behind a [`Place`] in the queue: those that failed least come first, so that some that always
+/// fail never hold up the rest, and of these the ones that were fetched longest ago, so that passes none of which gets
+/// through see all of them. Those that the key may not read are not asked for.
 pub(super) fn stale(
     conn: &Connection,
     source_id: i64,
-    after: (i64, i64),
+    after: Place,
     limit: u32,
 ) -> rusqlite::Result<Vec<StaleConversation>> {
     conn.prepare_cached(
         "SELECT c.id, c.external_id, c.list_fingerprint, c.reported_messages, c.reported_last_at_ms,
                 (SELECT count(*) FROM messages AS m WHERE m.conversation_id = c.id AND m.deleted_at_ms IS NULL),
-                c.fetch_failures
+                c.fetch_failures, coalesce(c.fetched_at_ms, 0) AS fetched
          FROM conversations AS c
-         WHERE c.source_id = ?1 AND (c.fetch_failures, c.id) > (?2, ?3)
+         WHERE c.source_id = ?1 AND (c.fetch_failures, coalesce(c.fetched_at_ms, 0), c.id) > (?2, ?3, ?4)
            AND c.list_fingerprint IS NOT c.fetched_fingerprint AND c.incomplete_reason IS NOT 'forbidden'
-         ORDER BY c.fetch_failures, c.id LIMIT ?4",
+         ORDER BY c.fetch_failures, fetched, c.id LIMIT ?5",
     )?
-    .query_map(params![source_id, after.0, after.1, limit], |row| {
+    .query_map(params![source_id, after.0, after.1, after.2, limit], |row| {
+        let (id, failures) = (row.get(0)?, row.get(6)?);
         Ok(StaleConversation {
-            id: row.get(0)?,
+            id,
             external_id: row.get(1)?,
             fingerprint: row.get(2)?,
             reported_messages: row.get(3)?,
             reported_last_ms: row.get(4)?,
             stored_messages: row.get(5)?,
-            failures: row.get(6)?,
+            failures,
+            place: (failures, row.get(7)?, id),
         })
     })?
     .collect()

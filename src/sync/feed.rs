@@ -184,11 +184,11 @@ impl Runner {
     }
 
     /// Goes on with the walk that an earlier pass left: where it was cut short, or, along positions, at its end.
-    /// One of another shape was left under other settings (a chatbot's list is read otherwise in the other version of the
-    /// API): its place means nothing here.
+    /// One of another shape was left under other settings (a chatbot's list is read otherwise in the other version of
+    /// the API): its place means nothing here.
     fn resume(&self, feed: &Feed, cursor: &FeedCursor, walk: Walk) -> Option<Walk> {
         match walk {
-            walk if !is_of(&walk, feed.shape) => None,
+            walk if !walk.is_of(feed.shape) => None,
             Walk::Anchored(mut walk) if walk.is_done() => {
                 let times = feed.shape == Shape::Changes;
                 let floor = cursor.watermark.map(|watermark| watermark.saturating_sub(feed.lookback_ms));
@@ -371,18 +371,6 @@ fn note_held(held: &mut Option<HashSet<i64>>, walk: &Walk, page: &Page) {
         *held = None;
     } else if let Some(held) = held {
         held.extend(page.records.iter().filter_map(|record| record.key));
-    }
-}
-
-/// Whether a list of this shape is read by such a walk.
-fn is_of(walk: &Walk, shape: Shape) -> bool {
-    match walk {
-        Walk::Keyset(_) => shape == Shape::Ids,
-        Walk::Changes(_) => shape == Shape::Changes,
-        Walk::Anchored(_) => matches!(shape, Shape::Ids | Shape::Changes),
-        Walk::Tokens(_) => matches!(shape, Shape::Ids | Shape::Changes | Shape::Cursor),
-        Walk::Windows(_) => shape == Shape::Windows,
-        Walk::Pages(_) => shape == Shape::Pages,
     }
 }
 

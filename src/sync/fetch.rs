@@ -12,7 +12,7 @@ use crate::http::FetchError;
 use crate::model::Row;
 use crate::provider::{ConversationPage, Fetched, Job};
 use crate::store::failpoint::failpoint;
-use crate::store::{FetchMark, Record, StaleConversation};
+use crate::store::{FetchMark, QueuePlace, Record, StaleConversation};
 use crate::telemetry::events;
 
 /// Stale conversations read from the store at once.
@@ -41,8 +41,8 @@ pub(crate) enum Failing {
 
 /// Where the fetches of a pass are in the queue of stale conversations.
 struct Queue {
-    /// Failures and row id of the last one taken.
-    after: (i64, i64),
+    /// The place of the last one taken.
+    after: QueuePlace,
     tried: HashSet<i64>,
     started_over: bool,
 }
@@ -83,7 +83,7 @@ impl Runner {
     /// Fetches every stale conversation of the source.
     pub(crate) async fn fetch_stale(self: &Arc<Self>, failing: Failing) -> Result<Fetches, PassError> {
         let mut outcome = Fetches::default();
-        let mut queue = Queue { after: (i64::MIN, i64::MIN), tried: HashSet::new(), started_over: false };
+        let mut queue = Queue { after: (i64::MIN, i64::MIN, i64::MIN), tried: HashSet::new(), started_over: false };
         self.progress.will_fetch(self.store.stale_count(self.source_id).await?);
         self.progress.doing("conversations");
         let mut streak = Streak::default();
@@ -115,7 +115,11 @@ impl Runner {
                         let fetched = if gone { events::Fetch::Gone } else { events::Fetch::Read };
                         events::conversation_fetched(&self.source.subject(), fetched);
                         if refetch_all && !queue.started_over {
-                            queue = Queue { after: (i64::MIN, i64::MIN), tried: HashSet::new(), started_over: true };
+                            queue = Queue {
+                                after: (i64::MIN, i64::MIN, i64::MIN),
+                                tried: HashSet::new(),
+                                started_over: true,
+                            };
                         }
                     }
                     Err(error) => {
@@ -146,7 +150,7 @@ impl Runner {
         loop {
             let stale = self.store.stale(self.source_id, queue.after, QUEUE).await?;
             let Some(last) = stale.last() else { return Ok(None) };
-            queue.after = (last.failures, last.id);
+            queue.after = last.place;
             // What failed in this pass moved back in the queue, and is not tried twice.
             let fresh: Vec<StaleConversation> = stale
                 .into_iter()

@@ -10,6 +10,7 @@ mod error;
 mod feed;
 mod fetch;
 pub(crate) mod fuzzed;
+mod history;
 mod marks;
 mod names;
 mod outbox;

@@ -11,25 +11,10 @@ use super::fetch::Failing;
 use super::progress::Progress;
 use super::report::SourceReport;
 use super::runner::{Clock, Purpose, Runner, Source};
-use crate::model::StreamKey;
 use crate::provider::{Feed, Pass, Shape};
 use crate::store::failpoint::failpoint;
 use crate::store::{Access, MessageList, RunMode, RunStatus, Store, StoreError};
 use crate::telemetry::events;
-
-/// The cursors that stand while a full pass, or a first one, is under way.
-const FULL_PASS: &str = "full_pass";
-const FIRST_PASS: &str = "first_pass";
-
-/// A daemon's full pass that was cut short is gone on with unless it began so long ago. One that began in the future (a clock
-/// that was wrong) is not.
-const STALE_SWEEP_MS: i64 = 7 * 24 * 3_600_000;
-
-/// What such a cursor holds: when the pass began, in milliseconds.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct History {
-    began_at: i64,
-}
 
 /// What kind of pass is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,11 +40,11 @@ impl Wanted {
 
 /// How the streams of a pass fared.
 #[derive(Debug, Default)]
-struct Outcome {
+pub(crate) struct Outcome {
     /// Essential streams that could not be read, and why.
     failed: Vec<(String, PassError)>,
     /// Streams of one scope among several, or put off: the rest of the source was read.
-    partly: Vec<(String, PassError)>,
+    pub(crate) partly: Vec<(String, PassError)>,
     scopes_read: u64,
     /// Scopes that could not be read, and were not put off either.
     scopes_failed: u64,
@@ -247,22 +232,6 @@ impl Runner {
         named
     }
 
-    /// What changed in rows that the reading which was cut short had met already.
-    async fn read_changes(&self, outcome: &mut Outcome) -> Result<(), PassError> {
-        for (feed, cursor) in self.change_streams().await? {
-            // Without one, the whole list would be read once more; the next pass knows where to begin.
-            if cursor.watermark.is_none() {
-                continue;
-            }
-            match self.feed(&feed).await {
-                Ok(_) => {}
-                Err(error) if error.ends_source() => return Err(error),
-                Err(error) => outcome.partly.push((feed.key.to_string(), error)),
-            }
-        }
-        Ok(())
-    }
-
     /// The run before this one was cut short: what its lists marked stale is fetched before any list is asked for news.
     /// So runs that are killed again and again get on with the fetches, and pay for the lists once, in the run that
     /// gets through. Not where a full pass needs its list first, to look closer at what that leaves out.
@@ -288,67 +257,12 @@ impl Runner {
         Ok(self.commit(batch).await?)
     }
 
-    /// Begins to bring the history (a first pass or a full one), or goes on with one that was cut short: then the time
-    /// at which that one began. A full pass makes every conversation stale, once. Whoever asks for one by hand means
-    /// everything from now on: only a daemon's, which comes again, goes on with what was cut short.
-    async fn begin_history(&self) -> Result<Option<i64>, PassError> {
-        let Some(key) = self.history_key() else { return Ok(None) };
-        if let Some(json) = self.store.cursor(self.source_id, key.clone()).await? {
-            let began_at = serde_json::from_str::<History>(&json).map_or(i64::MAX, |history| history.began_at);
-            let age = self.started_ms.saturating_sub(began_at);
-            if !self.pass.full || self.watched_over && (0..STALE_SWEEP_MS).contains(&age) {
-                self.history.get_or_init(|| began_at);
-                return Ok(Some(began_at));
-            }
-        }
-        self.history.get_or_init(|| self.started_ms);
-        let mut batch = self.batch();
-        batch.refetch_all = self.pass.full;
-        let history = History { began_at: self.started_ms };
-        batch.cursors.push((key, serde_json::to_string(&history).unwrap_or_else(|_| "{}".to_owned())));
-        self.commit(batch).await?;
-        Ok(None)
-    }
-
-    async fn end_history(&self, everything_read: bool) -> Result<(), PassError> {
-        let Some(key) = self.history_key() else { return Ok(()) };
-        let mut batch = self.batch();
-        if everything_read {
-            let json = self.store.cursor(self.source_id, key.clone()).await?;
-            let history = json.and_then(|json| serde_json::from_str::<History>(&json).ok());
-            batch.everything_read_since_ms = history.map(|history| history.began_at);
-        }
-        batch.drop_cursor = Some(key);
-        Ok(self.commit(batch).await?)
-    }
-
-    /// A full pass that was cut short counts as one reading together with the one that goes on with it right away. After an
-    /// ordinary pass that got through, it is history: whoever wants everything read again then means from now on.
-    async fn void_full_pass(&self) -> Result<(), PassError> {
-        let key = StreamKey::plain(FULL_PASS);
-        if self.store.cursor(self.source_id, key.clone()).await?.is_none() {
-            return Ok(());
-        }
-        let mut batch = self.batch();
-        batch.drop_cursor = Some(key);
-        Ok(self.commit(batch).await?)
-    }
-
     /// An earlier pass learnt that every conversation is worth fetching again, and ended before it could mark them.
     async fn pay_refetch(&self) -> Result<(), PassError> {
         let mut batch = self.batch();
         batch.refetch_all = true;
         batch.facts.extend([self.source.facts.pay_refetch()]);
         Ok(self.commit(batch).await?)
-    }
-
-    fn history_key(&self) -> Option<StreamKey> {
-        match self.pass {
-            _ if self.range.is_some() => None,
-            Pass { full: true, .. } => Some(StreamKey::plain(FULL_PASS)),
-            Pass { first: true, .. } => Some(StreamKey::plain(FIRST_PASS)),
-            Pass { .. } => None,
-        }
     }
 
     fn report(&self, outcome: &Outcome, ended_by: Option<&PassError>, now_ms: i64) -> SourceReport {
@@ -395,7 +309,11 @@ impl Runner {
         let mut texts: Vec<String> = Vec::new();
         if let Some(error) = ended_by {
             texts.push(if error.is_cancelled() {
-                format!("source {}: stopped by a signal; the next run goes on from here", self.source.name)
+                let next = match self.pass.full && !self.pass.first && !self.watched_over {
+                    true => "what was read is stored; the next `sync --full` begins anew",
+                    false => "the next run goes on from here",
+                };
+                format!("source {}: stopped by a signal; {next}", self.source.name)
             } else {
                 say(None, error)
             });

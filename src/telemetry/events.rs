@@ -260,7 +260,7 @@ pub fn pass_ended(subject: &Subject, end: &PassEnd<'_>) {
         "ok" if inserted + updated + deleted == 0 => tell!(debug, "read to the end, nothing new"),
         "ok" => tell!(info, "read to the end"),
         "partial" | "failed" if end.watched_over => tell!(debug, "not everything could be read"),
-        "interrupted" => tell!(info, "stopped on the way; the next pass goes on from here"),
+        "interrupted" => tell!(info, "stopped on the way; what was read is stored"),
         _ if end.must_act => tell!(error, "the source cannot be read until somebody acts"),
         "partial" => tell!(warn, "not everything could be read"),
         _ => tell!(warn, "the source could not be read; the next pass tries again"),

@@ -229,3 +229,26 @@ async fn a_first_run_after_one_that_died_meets_what_changed_in_its_lists_since()
     })
     .await;
 }
+
+/// A thread that shows itself only while the run that goes on asks for changes has its messages, or says that it has not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_run_after_one_that_died_brings_the_messages_of_what_it_meets_last() {
+    let sim = BdSim::start(small_directory()).await.unwrap();
+    blocking(move || {
+        let home = Home::new(&bd_source("bd", &sim));
+        let died = run(&home, &["sync"], "crash=pass.listed");
+        assert_eq!(died.code, None, "{}", died.stderr);
+        let mut new = true;
+        sim.world().on_request(move |data, request| {
+            if request.first("property") == Some("updated_at") && std::mem::take(&mut new) {
+                let (owner, responder) = (data.threads[0].owner.clone(), data.threads[0].responders.clone());
+                let thread = data.add_thread(&owner, &responder, NOW_MS + 60_000);
+                data.add_message(&thread, &owner, NOW_MS + 60_000, "the last to come");
+            }
+        });
+        must_end_well(&run(&home, &["sync"], ""));
+        assert_eq!(home.number("SELECT count(*) FROM messages WHERE body_text = 'the last to come'"), 1);
+        assert_eq!(home.number("SELECT count(*) FROM v_conversations WHERE complete AND messages = 0"), 0);
+    })
+    .await;
+}

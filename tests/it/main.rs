@@ -25,6 +25,7 @@ mod inputs;
 mod inputs_made;
 mod keeping;
 mod kill;
+mod kill_full;
 mod kill_news;
 mod kill_rig;
 mod kill_search;

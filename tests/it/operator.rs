@@ -1,10 +1,12 @@
 //! What an operator is told when something is not as it should be: the truth, and no more than was asked for is done.
 
+use chatloom::sim::zaia::ZaiaData;
 use chatloom::sim::{BdSim, ZaiaSim};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::harness::{Home, bd_source, demo_worlds, source, zaia_source};
+use crate::harness::{Home, NOW_MS, bd_source, demo_worlds, source, zaia_source};
+use crate::search::{assert_in_step, found};
 
 struct Shop {
     home: Home,
@@ -137,4 +139,25 @@ async fn a_result_that_cannot_be_written_is_no_success() {
     }
     let rebuilt = shop.home.run(&["search", "rebuild", "--json"]).await.json();
     assert_eq!(rebuilt["messages"], shop.home.number("SELECT count(*) FROM messages"));
+}
+
+/// What is left of a word that is made of marks alone is the empty word, which SQLite tells as NULL.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_word_of_marks_alone_puts_nothing_out_of_step() {
+    let mut zaia = ZaiaData::new();
+    let channel = zaia.add_channel("whatsapp", "Shop");
+    let (agent, owner) = (zaia.add_agent("Helper"), zaia.add_external_user(&channel, None, None));
+    let chat = zaia.add_chat(Some(&channel), &owner, &agent, NOW_MS - 90_000);
+    for (text, n) in ["(\u{e51}\u{2022}\u{300}\u{3142}\u{2022}\u{301})\u{648}\u{2727} thanks", "~\u{303}", "ok \u{301}"]
+        .into_iter()
+        .zip(0_i64..)
+    {
+        zaia.add_message(&chat, "user", Some(&owner), NOW_MS - 60_000 + n, text);
+    }
+    let zaia = ZaiaSim::start(zaia).await.unwrap();
+    let home = Home::new(&zaia_source("agents", &zaia));
+    home.sync().await;
+    assert_in_step(&home);
+    assert_eq!(home.run(&["verify"]).await.code, 0);
+    assert_eq!(found(&home, &["thanks"]).await.len(), 1);
 }

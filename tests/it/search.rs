@@ -397,24 +397,3 @@ async fn the_demonstrations_worlds_are_found_word_by_word() {
         }
     }
 }
-
-/// What is left of a word that is made of marks alone is the empty word, which SQLite tells as NULL.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_word_of_marks_alone_puts_nothing_out_of_step() {
-    let mut zaia = ZaiaData::new();
-    let channel = zaia.add_channel("whatsapp", "Shop");
-    let (agent, owner) = (zaia.add_agent("Helper"), zaia.add_external_user(&channel, None, None));
-    let chat = zaia.add_chat(Some(&channel), &owner, &agent, NOW_MS - 90_000);
-    for (text, n) in ["(\u{e51}\u{2022}\u{300}\u{3142}\u{2022}\u{301})\u{648}\u{2727} thanks", "~\u{303}", "ok \u{301}"]
-        .into_iter()
-        .zip(0_i64..)
-    {
-        zaia.add_message(&chat, "user", Some(&owner), NOW_MS - 60_000 + n, text);
-    }
-    let zaia = ZaiaSim::start(zaia).await.unwrap();
-    let home = Home::new(&zaia_source("agents", &zaia));
-    home.sync().await;
-    assert_in_step(&home);
-    assert_eq!(home.run(&["verify"]).await.code, 0);
-    assert_eq!(found(&home, &["thanks"]).await.len(), 1);
-}

@@ -163,7 +163,8 @@ impl Zaia {
     }
 
     /// The first encoding by which a limit of one brings one row of a list that is longer, or at least far fewer than
-    /// are in hand: a server may raise a limit that it thinks too small.
+    /// are in hand: a server may raise a limit that it thinks too small. Not where another encoding was proven, nor so
+    /// many as come without any.
     async fn probe(
         &self,
         chat: &str,
@@ -171,9 +172,11 @@ impl Zaia {
         in_use: Encoding,
         in_hand: usize,
     ) -> Result<Option<Encoding>, FetchError> {
+        let proven = self.limits.is_proven(in_use);
         for encoding in self.limits.to_probe(in_use) {
+            let most = if proven && encoding != in_use { 1 } else { in_hand.min(DEFAULT_LIMIT) / 2 };
             match self.messages(&messages_query(chat, thread, encoding, 1)).await {
-                Ok(rows) if (1..=in_hand / 2).contains(&rows.len()) => return Ok(Some(encoding)),
+                Ok(rows) if (1..=most).contains(&rows.len()) => return Ok(Some(encoding)),
                 Ok(_) | Err(FetchError::Rejected { .. }) => {}
                 Err(error) => return Err(error),
             }

@@ -134,22 +134,6 @@ async fn whatever_the_encoding_a_long_chat_comes_whole() {
 }
 
 #[tokio::test]
-async fn a_limit_that_is_raised_where_it_is_small_is_obeyed_all_the_same() {
-    for (least, messages) in [(10, 250), (100, 250), (10, 600)] {
-        let (mut data, chat) = workspace(messages);
-        data.quirks.pagination = PaginationEncoding::Json;
-        data.quirks.least_limit = least;
-        let stage = Stage::of(data).await;
-        for _ in 0..3 {
-            let page = stage.fetch(&chat).await;
-            assert_eq!(count(&page, "messages"), usize::try_from(messages).unwrap(), "{least} {messages}");
-            assert_eq!((page.incomplete, page.refetch_all), (None, false), "{least} {messages}");
-        }
-        assert_eq!(stage.fact("pagination_proven").as_deref(), Some("json"));
-    }
-}
-
-#[tokio::test]
 async fn where_no_encoding_works_250_messages_are_called_incomplete() {
     for unsupported in [Unsupported::Ignored, Unsupported::Rejected] {
         for keeps in [Keeps::Newest, Keeps::Oldest] {

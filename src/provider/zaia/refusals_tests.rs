@@ -131,3 +131,37 @@ async fn a_server_without_any_limit_has_its_chats_read_anew_once() {
         assert_eq!(stage.fact("pagination_proven").as_deref(), Some(fact), "{at}");
     }
 }
+
+#[tokio::test]
+async fn a_limit_that_is_raised_where_it_is_small_is_obeyed_all_the_same() {
+    for (least, messages) in [(10, 250), (100, 250), (10, 600)] {
+        let (mut data, chat) = workspace(messages);
+        data.quirks.pagination = PaginationEncoding::Json;
+        data.quirks.least_limit = least;
+        let stage = Stage::of(data).await;
+        for _ in 0..3 {
+            let page = stage.fetch(&chat).await;
+            assert_eq!(count(&page, "messages"), usize::try_from(messages).unwrap(), "{least} {messages}");
+            assert_eq!((page.incomplete, page.refetch_all), (None, false), "{least} {messages}");
+        }
+        assert_eq!(stage.fact("pagination_proven").as_deref(), Some("json"));
+    }
+}
+
+/// A spelling that is ignored brings the default, which is no sign that it is obeyed, however many rows are in hand.
+#[tokio::test]
+async fn a_spelling_that_is_ignored_takes_the_place_of_none_that_was_proven() {
+    let (data, chat) = workspace(510);
+    let stage = Stage::of(data).await;
+    assert_eq!(count(&stage.fetch(&chat).await, "messages"), 510);
+    let gone: Vec<String> = stage.sim.world().data.messages[..10].iter().map(|message| message.id.clone()).collect();
+    {
+        let data = &mut stage.sim.world().data;
+        gone.iter().for_each(|id| data.purge_message(id));
+        data.quirks.least_limit = 300;
+    }
+    let page = stage.fetch_again(&chat, 510).await;
+    assert_eq!((count(&page, "messages"), page.incomplete), (500, Some("limit")));
+    assert_ne!(stage.fact("pagination_proven").as_deref(), Some("json"));
+    assert_eq!(count(&stage.fetch_again(&chat, 500).await, "messages"), 500);
+}

@@ -21,7 +21,7 @@ pub use window::Windows;
 
 use serde::{Deserialize, Serialize};
 
-use crate::provider::{Ask, Page};
+use crate::provider::{Ask, Page, Shape};
 
 /// A list being read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,6 +53,19 @@ pub enum Broken {
 }
 
 impl Walk {
+    /// Whether a list of this shape is read so.
+    #[must_use]
+    pub fn is_of(&self, shape: Shape) -> bool {
+        match self {
+            Self::Keyset(_) => shape == Shape::Ids,
+            Self::Changes(_) => shape == Shape::Changes,
+            Self::Anchored(_) => matches!(shape, Shape::Ids | Shape::Changes),
+            Self::Tokens(_) => matches!(shape, Shape::Ids | Shape::Changes | Shape::Cursor),
+            Self::Windows(_) => shape == Shape::Windows,
+            Self::Pages(_) => shape == Shape::Pages,
+        }
+    }
+
     /// What to ask next; `None` at the end.
     #[must_use]
     pub fn ask(&self, limit: u32) -> Option<Ask> {
