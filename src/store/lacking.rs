@@ -139,19 +139,27 @@ pub(super) fn messages_unread(conn: &Connection, source_id: i64, since_rev: i64)
     restamp(conn, source_id, "complete = 0, incomplete_reason = 'unread'", &met)
 }
 
-/// Changes some conversations of a source, each with a change number of its own.
+/// Changes some conversations of a source, which are none of `which` afterwards, each with a change number of its own. A
+/// statement for each: of one for all, SQLite could take back half, and keeps a copy of every page in memory for that.
 fn restamp(conn: &Connection, source_id: i64, set: &str, which: &str) -> rusqlite::Result<()> {
+    /// Ids that are held at a time.
+    const SLICE: i64 = 10_000;
     let before: i64 = conn.query_row("SELECT rev FROM change_counter WHERE id = 1", [], |row| row.get(0))?;
-    let changed = conn.execute(
-        &format!(
-            "UPDATE conversations SET {set}, rev = ?2 + w.n
-             FROM (SELECT id AS which, row_number() OVER (ORDER BY id) AS n FROM conversations
-                   WHERE {which}) AS w
-             WHERE id = w.which"
-        ),
-        params![source_id, before],
-    )?;
-    keep_counter(conn, before, before.saturating_add(i64::try_from(changed).unwrap_or(0)))
+    let mut rev = before;
+    let mut those = conn.prepare(&format!("SELECT id FROM conversations WHERE {which} LIMIT ?2"))?;
+    let mut change = conn.prepare(&format!("UPDATE conversations SET {set}, rev = ?2 WHERE id = ?1"))?;
+    loop {
+        let mut ids: Vec<i64> =
+            those.query_map([source_id, SLICE], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+        ids.sort_unstable();
+        if ids.is_empty() {
+            return keep_counter(conn, before, rev);
+        }
+        for id in ids {
+            rev += 1;
+            change.execute([id, rev])?;
+        }
+    }
 }
 
 #[cfg(test)]
