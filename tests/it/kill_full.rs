@@ -76,7 +76,7 @@ async fn full_passes_that_die_and_the_one_that_does_not_count_as_one_reading() {
 async fn daemons_that_die_young_get_through_a_full_pass_together() {
     let mut data = BdData::new();
     let (owner, responder) = (data.add_user("Ada", "Quill"), data.add_user("Ben", "Marsh"));
-    for n in 0..550 {
+    for n in 0..1_550 {
         let thread = data.add_thread(&owner, &responder, NOW_MS - 1_000_000 + n);
         data.add_message(&thread, &owner, NOW_MS - 1_000_000 + n, "hello");
     }
@@ -90,7 +90,7 @@ async fn daemons_that_die_young_get_through_a_full_pass_together() {
             let died = run(&home, &["run"], "crash=commit.done:12");
             assert_eq!(died.code, None, "{}", died.stderr);
             deaths += 1;
-            assert!(deaths < 10, "{:?}", home.rows("SELECT mode, status, requests FROM sync_runs"));
+            assert!(deaths < 20, "{:?}", home.rows("SELECT mode, status, requests FROM sync_runs"));
         }
         assert!(deaths > 1, "{deaths}");
     })
