@@ -41,6 +41,7 @@ fn main() {
     let messages = Table::load(&connection, "messages", "ORDER BY id");
     let records = Table::load(&connection, "raw_records", "WHERE stream = 'messages' ORDER BY row_id");
     connection.execute("DETACH finished", []).expect("no longer needed");
+    assert_eq!(messages.rows.len(), records.rows.len(), "each message has a record of its own");
 
     let (begun, cpu) = (Instant::now(), cpu());
     let (mut message, mut record) = (messages.insert(&connection), records.insert(&connection));

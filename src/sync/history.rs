@@ -12,8 +12,8 @@ use crate::telemetry::events;
 const FULL_PASS: &str = "full_pass";
 const FIRST_PASS: &str = "first_pass";
 
-/// A daemon's full pass that was cut short is gone on with unless it began so long ago. One that began in the future (a clock
-/// that was wrong) is not.
+/// A daemon's full pass that was cut short is gone on with unless it began so long ago. One that began in the future (a
+/// clock that was wrong) is not.
 const STALE_SWEEP_MS: i64 = 7 * 24 * 3_600_000;
 
 /// What such a cursor holds: when the pass began, in milliseconds.
@@ -25,8 +25,8 @@ struct History {
 impl Runner {
     /// Begins to bring the history (a first pass or a full one), or goes on with one that was cut short: then the time
     /// at which that one began. A full pass makes every conversation stale, once. Whoever asks for one by hand means
-    /// everything from now on: only a daemon's, which comes again, goes on with what was cut short, and one that is a first
-    /// pass as well.
+    /// everything from now on: only a daemon's, which comes again, goes on with what was cut short, and one that is a
+    /// first pass as well.
     pub(crate) async fn begin_history(&self) -> Result<Option<i64>, PassError> {
         let Some(key) = self.history_key() else { return Ok(None) };
         if let Some(json) = self.store.cursor(self.source_id, key.clone()).await? {

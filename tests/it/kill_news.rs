@@ -210,14 +210,20 @@ async fn a_list_that_a_run_died_in_is_read_by_the_other_version_of_the_api() {
     }
 }
 
+/// A first pass that died when it had read its lists.
+fn died_with_its_lists_read(sim: &BdSim) -> Home {
+    let home = Home::new(&bd_source("bd", sim));
+    let died = run(&home, &["sync"], "crash=pass.listed");
+    assert_eq!(died.code, None, "{}", died.stderr);
+    home
+}
+
 /// What a first pass had read before it died may have changed since, and the run that gets through says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_run_after_one_that_died_meets_what_changed_in_its_lists_since() {
     let sim = BdSim::start(small_directory()).await.unwrap();
     blocking(move || {
-        let home = Home::new(&bd_source("bd", &sim));
-        let died = run(&home, &["sync"], "crash=pass.listed");
-        assert_eq!(died.code, None, "{}", died.stderr);
+        let home = died_with_its_lists_read(&sim);
         let gone = {
             let data = &mut sim.world().data;
             let token = data.threads[0].token.clone();
@@ -235,9 +241,7 @@ async fn a_first_run_after_one_that_died_meets_what_changed_in_its_lists_since()
 async fn a_first_run_after_one_that_died_brings_the_messages_of_what_it_meets_last() {
     let sim = BdSim::start(small_directory()).await.unwrap();
     blocking(move || {
-        let home = Home::new(&bd_source("bd", &sim));
-        let died = run(&home, &["sync"], "crash=pass.listed");
-        assert_eq!(died.code, None, "{}", died.stderr);
+        let home = died_with_its_lists_read(&sim);
         let mut new = true;
         sim.world().on_request(move |data, request| {
             if request.first("property") == Some("updated_at") && std::mem::take(&mut new) {
