@@ -43,8 +43,8 @@ pub(super) struct Tx<'c> {
     pub(super) letters_settled: bool,
     /// The source was never read to its end.
     pub(super) first_pass: bool,
-    /// Newest message time per conversation touched.
-    pub(super) newest: HashMap<i64, i64>,
+    /// Conversations that messages were met of, with the newest time of these.
+    pub(super) newest: HashMap<i64, Option<i64>>,
     /// What was erased and must not come back.
     pub(super) shroud: Shroud,
     /// Messages whose text changed: the index follows at the end of the transaction.

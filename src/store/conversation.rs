@@ -328,17 +328,20 @@ impl Tx<'_> {
         Ok(true)
     }
 
-    /// Moves `last_message_at` of the conversations whose messages this batch brought.
+    /// Moves `last_message_at` of the conversations whose messages this batch brought. One that was missing may be back.
     pub(super) fn settle_last_messages(&mut self) -> rusqlite::Result<()> {
         let newest = std::mem::take(&mut self.newest);
-        let mut newest: Vec<(i64, i64)> = newest.into_iter().collect();
+        let mut newest: Vec<(i64, Option<i64>)> = newest.into_iter().collect();
         newest.sort_unstable();
         for (conversation, sent) in newest {
-            let (before, rev): (Option<i64>, i64) = self
+            let (before, rev, missing): (Option<i64>, i64, bool) = self
                 .conn
-                .prepare_cached("SELECT last_message_at_ms, rev FROM conversations WHERE id = ?1")?
-                .query_row([conversation], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            if before.is_none_or(|before| before < sent) {
+                .prepare_cached(
+                    "SELECT last_message_at_ms, rev, deleted_reason IS 'missing' FROM conversations WHERE id = ?1",
+                )?
+                .query_row([conversation], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            let rev = if missing { self.unlisted_is_back(conversation, rev)? } else { rev };
+            if before < sent {
                 self.counts.conversations.updated += u64::from(!self.counted(rev));
                 let rev = self.next_rev();
                 self.conn

@@ -62,9 +62,9 @@ impl Tx<'_> {
         let stored = self.stored_message(conversation, &row.external_id)?;
         let shrouded = self.shrouded_message(conversation, row, stored.as_ref().map(|stored| stored.erased))?;
         let (row, blank) = (shrouded.as_ref().unwrap_or(row), shrouded.is_some());
-        if let Some(sent) = row.sent_at_ms.filter(|_| !self.again || stored.is_none()) {
-            let newest = self.newest.entry(conversation).or_insert(sent);
-            *newest = (*newest).max(sent);
+        if !self.again || stored.is_none() {
+            let newest = self.newest.entry(conversation).or_default();
+            *newest = (*newest).max(row.sent_at_ms);
         }
         let known = known.filter(|_| !blank);
         let hash = known.map_or_else(|| row.content_hash(), |known| known.content_hash);

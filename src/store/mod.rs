@@ -57,6 +57,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod theirs;
+mod unlisted;
 mod verify;
 mod views;
 mod wal;

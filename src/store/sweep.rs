@@ -130,6 +130,7 @@ impl Tx<'_> {
                 self.delete_row(stream, row_id)?;
                 self.forget_hash(raw_id)?;
             }
+            self.unlisted_are_missing()?;
         }
         failpoint!("sweep.ended");
         self.begin_sweep(stream)

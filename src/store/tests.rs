@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 
 use super::*;
 use crate::model::{
-    AuthorKind, ConversationRow, MessageRow, ParticipantRow, Patch, ProviderKind, RawRecord, Reject, Row, StreamKey,
+    AuthorKind, ChannelRow, ConversationRow, MessageRow, ParticipantRow, Patch, ProviderKind, RawRecord, Reject, Row,
+    StreamKey,
 };
 
 mod missing_tests;

@@ -60,6 +60,45 @@ async fn a_directory_that_removes_rows_without_a_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_no_list_showed_any_more_is_gone_with_its_messages() {
+    let sim = BdSim::start(demo::large_bd(1, 450, NOW_MS)).await.unwrap();
+    let home = Home::new(&bd_source("bd", &sim));
+    {
+        let data = &mut sim.world().data;
+        let thread = data.threads.remove(7);
+        data.removed_threads.push(thread);
+    }
+    home.sync().await;
+    home.sync_with(&["--full"]).await;
+    home.sync_with(&["--full"]).await;
+    assert_eq!(home.number("SELECT count(*) FROM conversations"), 45);
+    {
+        let data = &mut sim.world().data;
+        let thread = data.removed_threads[0].token.clone();
+        data.remove_thread(&thread);
+    }
+    for _ in 0..2 {
+        assert_eq!(marked(&home), (0, 0), "one reading is no proof");
+        home.sync_with(&["--full"]).await;
+    }
+    assert_eq!(marked(&home), (1, 10));
+    let rev = home.rev();
+    home.sync_with(&["--full"]).await;
+    home.assert_still(rev, "told once");
+
+    // One of its messages comes back, and with it the conversation, in an ordinary pass.
+    {
+        let data = &mut sim.world().data;
+        let (thread, owner) = (data.removed_threads[0].token.clone(), data.removed_threads[0].owner.clone());
+        data.add_message(&thread, &owner, NOW_MS, "still here");
+    }
+    home.sync().await;
+    assert_eq!(marked(&home), (0, 10));
+    home.sync_with(&["--full"]).await;
+    assert_eq!(marked(&home), (0, 10));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory_whose_filters_do_nothing_is_told_by_its_order() {
     let mut data = demo::large_bd(1, 450, NOW_MS);
     data.quirks.ignore_filters = true;

@@ -145,3 +145,56 @@ async fn what_was_deleted_softly_and_is_dropped_later_is_missing_since_it_was_de
     bench.commit(vec![row("1", Patch::Clear)]).await;
     assert_eq!(bench.text(state), "1:live 2:live");
 }
+
+#[tokio::test]
+async fn a_conversation_that_no_list_showed_is_there_as_long_as_one_of_its_messages() {
+    let bench = Bench::new().await;
+    let listed = |id: &str| {
+        let channel = ChannelRow { external_id: "live".to_owned(), kind: Patch::Keep, name: Patch::Keep };
+        let row = ConversationRow {
+            external_id: id.to_owned(),
+            channel: Patch::Set("live".to_owned()),
+            deleted_at_ms: Patch::Clear,
+            ..ConversationRow::default()
+        };
+        record("threads", id, vec![Row::Channel(channel), Row::Conversation(row)])
+    };
+    let of = |conversation: &str, id: &str| {
+        said(MessageRow { conversation: conversation.to_owned(), ..message(id, "o", "kept") })
+    };
+    let sweep = async |stream: &'static str, records: Vec<Record>| {
+        let first = Batch {
+            stretch: Some(Stretch { stream, after: None, up_to: None }),
+            sweep: Some(SweepPoint::Begin(stream)),
+            ..bench.batch(records)
+        };
+        bench.store.commit(first).await.unwrap();
+        let end = Batch { sweep: Some(SweepPoint::End(stream)), ..bench.batch(vec![]) };
+        bench.store.commit(end).await.unwrap().counts.conversations.deleted
+    };
+    let live = "SELECT group_concat(external_id, ' ') FROM
+        (SELECT external_id FROM conversations WHERE deleted_at_ms IS NULL ORDER BY external_id)";
+    // The list shows 8 and, as it turns out, never shows 9 and 10.
+    let all = || vec![of("8", "1"), of("9", "2"), of("9", "3"), of("10", "4")];
+    assert_eq!((sweep("messages", all()).await, sweep("threads", vec![listed("8")]).await), (0, 0));
+    let broken = Record::new("threads", raw("7", "{}"), Err(Reject::normalise("$.at", "no time")));
+    assert_eq!(sweep("threads", vec![listed("8"), broken]).await, 0);
+    for _ in 0..2 {
+        assert_eq!(sweep("messages", vec![of("10", "4")]).await, 0, "it may be what cannot be read");
+    }
+    bench.commit(vec![listed("7")]).await;
+    assert_eq!(sweep("threads", vec![]).await, 0, "a list without rows proves nothing");
+    assert_eq!(sweep("threads", vec![listed("7"), listed("8")]).await, 1);
+    assert_eq!(bench.text(live), "10 7 8");
+    let rev = bench.rev();
+    assert_eq!(sweep("threads", vec![listed("7"), listed("8")]).await, 0);
+    assert_eq!(bench.rev(), rev, "what is gone is gone once");
+    // Whatever shows it again: a message without a time, or a list.
+    let timeless = said(MessageRow { conversation: "9".to_owned(), sent_at_ms: None, ..message("5", "o", "new") });
+    bench.commit(vec![timeless]).await;
+    assert_eq!(bench.text(live), "10 7 8 9");
+    assert_eq!(sweep("messages", vec![of("10", "4")]).await, 0);
+    assert_eq!(sweep("messages", vec![of("10", "4")]).await, 1);
+    bench.commit(vec![listed("9")]).await;
+    assert_eq!(bench.text(live), "10 7 8 9");
+}
