@@ -16,8 +16,8 @@ impl Tx<'_> {
             .conn
             .prepare_cached(&format!(
                 "SELECT id FROM conversations AS c WHERE {UNLISTED} AND deleted_at_ms IS NULL
-                 AND (SELECT min(deleted_at_ms IS NOT NULL)
-                      FROM messages WHERE conversation_id = c.id)
+                 AND EXISTS (SELECT 1 FROM messages WHERE conversation_id = c.id)
+                 AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = c.id AND deleted_at_ms IS NULL)
                  AND NOT EXISTS (SELECT 1 FROM dead_letters
                                  WHERE source_id = ?1 AND stream <> 'messages' AND resolved_at_ms IS NULL)
                  ORDER BY id"
