@@ -161,9 +161,10 @@ fn link(
                     .execute(params![id, person, next_rev()])?;
             }
         }
-        if let Some(person) = person {
-            rename(conn, person)?;
-        }
+    }
+    // Not before all are where they belong: a person may be one that others of the circle have yet to leave.
+    for person in taken {
+        rename(conn, person)?;
     }
     for person in left {
         conn.prepare_cached(

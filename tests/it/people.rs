@@ -84,6 +84,37 @@ async fn a_number_that_was_wrong_takes_its_link_along() {
     assert_eq!(home.number("SELECT conversations FROM v_people ORDER BY conversations DESC LIMIT 1"), 2);
 }
 
+/// The longer of two names is the person's, as long as both are one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_a_person_alone_has_their_own_name_again() {
+    let mut account = SitegptData::new();
+    let bot = account.add_chatbot("Shop");
+    let visit = |account: &mut SitegptData, name: &str, email: &str| {
+        let at = NOW_MS - DAY;
+        let thread = account.add_thread(&bot, at);
+        account.add_normal(&thread, ("Hello", at), ("Welcome", at));
+        account.identify(&thread, Some(name), Some(email), None);
+        thread
+    };
+    let al = visit(&mut account, "Al", "desk@example.test");
+    visit(&mut account, "Bartholomew Longname", "desk@example.test");
+    let bots = SitegptSim::start(account).await.unwrap();
+    let home = Home::new(&sitegpt_source("bots", &bots, "v2"));
+    home.sync().await;
+    let people = "SELECT name, conversations FROM v_people ORDER BY name";
+    assert_eq!(home.rows(people), ["Bartholomew Longname|2"]);
+    bots.world().data.change_thread(&al, |thread| {
+        thread.user.as_mut().unwrap().email = Some("al@example.test".to_owned());
+    });
+    home.sync_with(&["--full"]).await;
+    assert_eq!(home.rows(people), ["Al|1", "Bartholomew Longname|1"]);
+    let done = home.run(&["forget", "--email", "desk@example.test", "--yes"]).await;
+    assert_eq!(done.code, 0, "{}\n{}", done.stdout, done.stderr);
+    assert_eq!(home.rows(people), ["Al|1"]);
+    let bytes = std::fs::read(home.db()).unwrap();
+    assert!(!bytes.windows(11).any(|word| word == b"Bartholomew"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_forgotten_is_nobodys_other_half() {
     let street = street().await;
