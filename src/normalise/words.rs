@@ -1,16 +1,19 @@
 //! The form in which a text is indexed and searched, and letters without their accents.
 //!
-//! The tokenizer of the index folds case and the accents of Latin, Greek and Cyrillic letters by itself. What it cannot
-//! know is where a word ends in scripts that do not say so: there every character becomes a word of its own, parted by
-//! zero-width spaces, and what is searched becomes a phrase of them.
+//! The tokenizer of the index folds case and the accents of Latin letters by itself. What it cannot know is where a word
+//! ends in scripts that do not say so: there every character becomes a word of its own, parted by zero-width spaces, and
+//! what is searched becomes a phrase of them. Nor does it know signs that are younger than its tables, and takes them for
+//! letters: these are parted from words in the same way.
 
 use std::borrow::Cow;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 /// Parts what stands without blanks. No letter, so the tokenizer breaks there; nothing to see where a form is shown.
 pub const WORD_BREAK: char = '\u{200B}';
 
 /// Changes whenever [`search_form`] does: an index that was built by other rules is built anew.
-pub const FORM_RULES: i64 = 1;
+pub const FORM_RULES: i64 = 2;
 
 /// Letters of scripts that are written without blanks between words.
 fn runs_on(c: char) -> bool {
@@ -40,41 +43,92 @@ fn leans_back(c: char) -> bool {
         | '\u{109A}'..='\u{109D}'
         | '\u{17B4}'..='\u{17D3}' | '\u{17DD}'
         | '\u{3099}' | '\u{309A}' | '\u{FF9E}' | '\u{FF9F}'
-        | '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}'
     )
 }
 
-/// Signs that are seldom typed: the points of Hebrew and Arabic, Arabic stretching, hyphens that are not seen.
+/// Signs that the tokenizer takes for letters, since they are younger than its tables: what is no letter, digit or mark
+/// and is yet no break to `unicode61`. Whole stretches of signs, also where it knows some of them.
+fn is_young_sign(c: char) -> bool {
+    matches!(c,
+        '\u{061C}' | '\u{2066}'..='\u{2069}' | '\u{20BA}'..='\u{20CF}' | '\u{218A}' | '\u{218B}'
+        | '\u{23F4}'..='\u{23FF}' | '\u{2427}'..='\u{243F}' | '\u{244B}'..='\u{245F}' | '\u{2700}'
+        | '\u{2B4D}'..='\u{2BFF}' | '\u{2E3C}'..='\u{2E7F}'
+        | '\u{1F02C}'..='\u{1F02F}' | '\u{1F094}'..='\u{1F09F}' | '\u{1F0AF}' | '\u{1F0B0}'
+        | '\u{1F0BF}'..='\u{1F0FF}' | '\u{1F10D}'..='\u{1F1E5}' | '\u{1F203}'..='\u{1F20F}'
+        | '\u{1F23B}'..='\u{1F2FF}' | '\u{1F321}'..='\u{1F336}' | '\u{1F37D}'..='\u{1F3FA}'
+        | '\u{1F43F}'..='\u{1F441}' | '\u{1F4F8}'..='\u{1F5FA}' | '\u{1F641}'..='\u{1F67F}'
+        | '\u{1F6C6}'..='\u{1F6FF}' | '\u{1F774}'..='\u{1FBEF}'
+    ) && !c.is_alphanumeric()
+}
+
+/// Signs that are seldom typed, or only say how the one before them looks: the points of Hebrew and Arabic, Arabic
+/// stretching, hyphens that are not seen, variants.
 fn is_dropped(c: char) -> bool {
     matches!(c,
-        '\u{00AD}' | '\u{2060}' | '\u{FEFF}'
+        '\u{00AD}' | '\u{2060}' | '\u{FEFF}' | '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}'
         | '\u{0591}'..='\u{05BD}' | '\u{05BF}' | '\u{05C1}' | '\u{05C2}' | '\u{05C4}' | '\u{05C5}' | '\u{05C7}'
         | '\u{0610}'..='\u{061A}' | '\u{0640}' | '\u{064B}'..='\u{065F}' | '\u{0670}'
         | '\u{06D6}'..='\u{06DC}' | '\u{06DF}'..='\u{06E8}' | '\u{06EA}'..='\u{06ED}'
     )
 }
 
-/// Latin letters and digits as wide as Han characters, in their usual width.
+/// Latin letters and digits as wide as Han characters, in their usual width. What only frames or colours the sign before it
+/// parts words, as that sign does.
 fn narrow(c: char) -> char {
     match c {
+        '\u{20E3}' | '\u{1F3FB}'..='\u{1F3FF}' => WORD_BREAK,
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
         _ => c,
+    }
+}
+
+/// What parts words whatever stands beside it.
+fn parts(c: char) -> bool {
+    c.is_whitespace() || c.is_ascii_punctuation() || c == WORD_BREAK
+}
+
+/// Marks that stand behind the letter they belong to; there is a letter with most of them, too.
+fn is_accent(c: char) -> bool {
+    matches!(c, '\u{0300}'..='\u{036F}')
+}
+
+/// Where a letter and its accent are one sign, the tokenizer knows them better.
+fn composed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.chars().any(is_accent) {
+        true => Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&text).into_owned()),
+        false => text,
+    }
+}
+
+fn usual(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text.chars().any(|c| is_dropped(c) || narrow(c) != c) {
+        true => Cow::Owned(text.chars().filter(|c| !is_dropped(*c)).map(narrow).collect()),
+        false => text,
     }
 }
 
 /// The form in which a text is indexed and searched; borrowed where that is the text itself.
 #[must_use]
 pub fn search_form(text: &str) -> Cow<'_, str> {
-    // Below U+0580 only one sign is another in its form: the hyphen that is not seen. These bytes begin what lies beyond.
-    let plain = text.is_ascii() || !text.bytes().any(|byte| byte >= 0xD6) && !text.contains('\u{AD}');
-    if plain || !text.chars().any(|c| runs_on(c) || is_dropped(c) || narrow(c) != c) {
+    // Below U+0580 only accents and one sign are another in their form: the hyphen that is not seen. These bytes begin
+    // accents, and what lies beyond.
+    let may_differ = |byte| byte >= 0xD6 || byte == 0xCC || byte == 0xCD;
+    let plain = text.is_ascii() || !text.bytes().any(may_differ) && !text.contains('\u{AD}');
+    let differs = |c| is_accent(c) || runs_on(c) || is_dropped(c) || is_young_sign(c) || narrow(c) != c;
+    if plain || !text.chars().any(differs) {
         return Cow::Borrowed(text);
+    }
+    // Once more behind what was left out: it may have stood between a letter and its accent.
+    let kept = composed(usual(composed(Cow::Borrowed(text))));
+    if !kept.chars().any(|c| runs_on(c) || is_young_sign(c)) {
+        return if kept == text { Cow::Borrowed(text) } else { kept };
     }
     let mut form = String::with_capacity(text.len() * 2);
     let mut before: Option<char> = None;
-    for c in text.chars().filter(|c| !is_dropped(*c)).map(narrow) {
+    for c in kept.chars() {
         let meets = before.is_some_and(|b| (runs_on(c) && is_in_word(b)) || (runs_on(b) && is_in_word(c)));
-        if meets && !leans_back(c) {
+        let touches = before.is_some_and(|b| is_young_sign(b) != is_young_sign(c) && !parts(b) && !parts(c));
+        if meets && !leans_back(c) || touches {
             form.push(WORD_BREAK);
         }
         form.push(c);
@@ -140,13 +194,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parts(text: &str) -> String {
+    fn parted(text: &str) -> String {
         search_form(text).replace(WORD_BREAK, "|")
     }
 
     #[test]
     fn words_that_stand_apart_are_left_alone() {
-        for text in ["", "Hello, não é 20.04", "Привет мир", "שלום", "안녕하세요 여러분", "हिन्दी", "🙂 ok"]
+        for text in ["", "Hello, não é 20.04", "Привет, мой мир", "שלום", "안녕하세요 여러분", "हिन्दी", "🙂 ok", "👍ok"]
         {
             assert!(matches!(search_form(text), Cow::Borrowed(same) if same == text), "{text}");
         }
@@ -154,19 +208,57 @@ mod tests {
 
     #[test]
     fn scripts_without_breaks_fall_into_characters() {
-        assert_eq!(parts("東京に行く。"), "東|京|に|行|く。");
-        assert_eq!(parts("iPhone15を買う"), "iPhone15|を|買|う");
-        assert_eq!(parts("カード"), "カ|ー|ド");
-        assert_eq!(parts("ที่นี่"), "ที่|นี่");
-        assert_eq!(parts("ＡＢ１"), "AB1");
-        assert_eq!(parts("退款 ok 退"), "退|款 ok 退");
+        assert_eq!(parted("東京に行く。"), "東|京|に|行|く。");
+        assert_eq!(parted("iPhone15を買う"), "iPhone15|を|買|う");
+        assert_eq!(parted("カード"), "カ|ー|ド");
+        assert_eq!(parted("ที่นี่"), "ที่|นี่");
+        assert_eq!(parted("ＡＢ１"), "AB1");
+        assert_eq!(parted("退款 ok 退"), "退|款 ok 退");
     }
 
     #[test]
     fn points_and_unseen_hyphens_go() {
-        assert_eq!(parts("שָׁלוֹם"), "שלום");
-        assert_eq!(parts("مَرْحَبًا"), "مرحبا");
-        assert_eq!(parts("Ver\u{AD}trag"), "Vertrag");
+        assert_eq!(parted("שָׁלוֹם"), "שלום");
+        assert_eq!(parted("مَرْحَبًا"), "مرحبا");
+        assert_eq!(parted("Ver\u{AD}trag"), "Vertrag");
+    }
+
+    #[test]
+    fn signs_that_the_tokenizer_does_not_know_are_no_part_of_words() {
+        assert_eq!(parted("obrigado🙂🤣ok, 🤗"), "obrigado|🙂🤣|ok, 🤗");
+        assert_eq!(parted("money ❤\u{FE0F} back👍\u{1F3FD}, 1\u{FE0F}\u{20E3}"), "money ❤ back👍|, 1|");
+        assert_eq!(parted("100₽ 退🙂"), "100|₽ 退|🙂");
+    }
+
+    /// Against the tokenizer itself: marks of letters and of signs aside, whatever is no letter parts what it stands between.
+    #[test]
+    fn no_sign_hides_the_word_beside_it() {
+        let index = rusqlite::Connection::open_in_memory().unwrap();
+        let tokenize = crate::store::TOKENIZE;
+        index.execute_batch(&format!("CREATE VIRTUAL TABLE t USING fts5(x, {tokenize})")).unwrap();
+        let signs: Vec<u32> = [0x2010..=0x205F, 0x20A0..=0x20CF, 0x2190..=0x2BFF, 0x2E00..=0x2E7F, 0x1F000..=0x1FAFF]
+            .into_iter()
+            .flatten()
+            .filter(|code| char::from_u32(*code).is_some_and(|c| !c.is_alphanumeric()))
+            .collect();
+        for code in &signs {
+            let sign = char::from_u32(*code).unwrap();
+            index
+                .execute("INSERT INTO t (rowid, x) VALUES (?1, ?2)", (code, search_form(&format!("danke{sign}bitte"))))
+                .unwrap();
+        }
+        let hidden: Vec<u32> = {
+            let mut found = index.prepare("SELECT rowid FROM t WHERE t MATCH 'danke'").unwrap();
+            let found: Vec<u32> = found.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+            signs.into_iter().filter(|code| !found.contains(code)).collect()
+        };
+        assert!(hidden.is_empty(), "{hidden:X?}");
+    }
+
+    #[test]
+    fn letters_and_their_accents_are_one_sign() {
+        assert_eq!(parted("мои\u{306} Αθη\u{301}να nа\u{303}o"), "мой Αθήνα nа\u{303}o");
+        assert_eq!(parted("Lo\u{301}pez"), "L\u{f3}pez");
     }
 
     #[test]

@@ -172,6 +172,7 @@ impl Tx<'_> {
         for record in &batch.records {
             self.record(record)?;
         }
+        self.settle_order(batch)?;
         failpoint!("commit.rows");
         for participant in &batch.misses {
             self.participant_missed(participant)?;

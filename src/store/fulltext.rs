@@ -23,7 +23,7 @@ use crate::normalise::{FORM_RULES, own_index_form};
 use crate::telemetry::events;
 
 /// How the index takes texts apart, for those that are made beside it. Marks belong to words, as migration 3 says.
-pub(super) const TOKENIZE: &str = "tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N* Co'\"";
+pub(crate) const TOKENIZE: &str = "tokenize = \"unicode61 remove_diacritics 2 categories 'L* M* N* Co'\"";
 
 /// Messages whose forms are looked at together while the index is built.
 const CHUNK: i64 = 1000;

@@ -32,6 +32,7 @@ mod lock;
 mod maintain;
 mod message;
 mod open;
+mod order;
 mod overview;
 mod pack;
 mod patience;
@@ -70,6 +71,8 @@ pub use error::StoreError;
 pub use explain::{Explanation, Metric, explain};
 pub use figures::{Figures, SourceFigures, figures};
 pub use forget::{Forget, Forgot};
+#[cfg(test)]
+pub(crate) use fulltext::TOKENIZE;
 pub use lock::StoreLock;
 pub use maintain::{Maintain, Maintained};
 pub use open::open_reader;

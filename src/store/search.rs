@@ -125,7 +125,8 @@ fn ids(connection: &Connection, wanted: &Wanted) -> rusqlite::Result<Vec<i64>> {
     if let Some(expression) = &wanted.expression {
         all.add("message_search MATCH :expression", ":expression", expression.clone());
     } else {
-        all.sql.push('1');
+        // No word of these is left to be found by.
+        all.sql.push_str("m.erased_at_ms IS NULL");
     }
     if !wanted.from.is_empty() {
         let (kinds, people) = authors(connection, &wanted.from)?;
@@ -204,7 +205,7 @@ fn authors(connection: &Connection, asked: &[String]) -> rusqlite::Result<(Strin
             let text = |at: usize| -> rusqlite::Result<String> {
                 Ok(row.get::<_, Option<String>>(at)?.as_deref().map(fold).unwrap_or_default())
             };
-            let (name, email, external_id) = (text(1)?, text(2)?, text(3)?);
+            let (name, email, external_id) = (text(1)?, text(2)?.trim().to_owned(), text(3)?);
             if names.iter().any(|asked| name.contains(*asked) || email == **asked || external_id == **asked) {
                 people.push(row.get::<_, i64>(0)?);
             }

@@ -9,6 +9,7 @@ use crate::model::{
 };
 
 mod missing_tests;
+mod order_tests;
 
 struct Bench {
     _folder: tempfile::TempDir,

@@ -111,9 +111,10 @@ fn contact(fields: &Fields<'_>, chatbot: &str, conversation: &str) -> (Patch<Str
         let patch = if anonymous { Patch::Clear } else { Patch::keep_unless(external_id) };
         return (patch, None);
     };
-    let (name, email) = (user.words("name"), user.words("email"));
+    let address = |name| user.words(name).map(|text| text.trim().to_owned());
+    let (name, email) = (user.words("name"), address("email"));
     // The request documents say `phoneNumber`, the vendor's types `phone`.
-    let phone = user.words("phone").or_else(|| user.words("phoneNumber"));
+    let phone = address("phone").or_else(|| address("phoneNumber"));
     let Some(external_id) = external_id else {
         let says_something = name.is_some() || email.is_some() || phone.is_some();
         let hint = ContactHint { conversation: conversation.to_owned(), name, email, phone };

@@ -115,7 +115,7 @@ fn the_visitor_is_described_as_far_as_the_record_goes() {
         provider_user_id: Patch::Keep,
     };
     for phone in ["phone", "phoneNumber"] {
-        let user = format!(r#"{{"id":"71","name":"Ana","email":"ana@example.test","{phone}":"+1 202 555 0100"}}"#);
+        let user = format!(r#"{{"id":"71","name":"Ana","email":" ana@example.test","{phone}":"+1 202 555 0100 "}}"#);
         assert_eq!(described(&user), Some(Row::Participant(ana.clone())));
     }
     let bare = ParticipantRow { name: Patch::Keep, email: Patch::Keep, phone: Patch::Keep, ..ana };

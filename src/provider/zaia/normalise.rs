@@ -93,7 +93,7 @@ fn details(details: Details) -> Vec<Row> {
     rows.push(Row::Contact(ContactHint {
         conversation: details.id,
         name: details.owner_name,
-        email: details.owner_email.or(address.email),
+        email: details.owner_email.map(|email| email.trim().to_owned()).or(address.email),
         phone: address.phone,
     }));
     rows

@@ -60,7 +60,7 @@ pub(super) fn read(sender: &RawValue) -> Told {
         let word = ["entity", "type", "kind"].iter().find_map(|name| text(name).and_then(kind_of_entity));
         told.kind = told.kind.or(word);
         told.name = told.name.take().or_else(|| text("name").map(str::to_owned));
-        told.email = told.email.take().or_else(|| text("email").map(str::to_owned));
+        told.email = told.email.take().or_else(|| text("email").map(str::trim).map(str::to_owned));
     };
     take(&fields);
     for inner in fields.values().filter_map(Value::as_object) {
