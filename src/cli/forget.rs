@@ -97,12 +97,16 @@ async fn erase(args: &Args, config: &Config) -> Result<Option<Report>, StoreErro
     let asked = |dry_run| Forget { who: who.clone(), suppress: args.suppress, dry_run, now_ms: clock()() };
     if !args.yes {
         let report = report(forget(&config.store_path, asked(true)).await?, config, &who, true);
-        if args.dry_run || report.found_nobody() {
+        if args.dry_run {
             return Ok(Some(report));
         }
-        output::ask(&format!("{}\n", told(&report).join("\n")));
-        if !confirmed() {
-            return Ok(None);
+        // Where nobody is found there is nothing to ask, and yet something to do: a run that died may have left bytes.
+        let removes_backups = args.backups && !report.backups.is_empty();
+        if removes_backups || !report.found_nobody() {
+            output::ask(&format!("{}\n", told(&report).join("\n")));
+            if !confirmed() {
+                return Ok(None);
+            }
         }
     }
     let forgot = forget(&config.store_path, asked(false)).await?;
@@ -134,7 +138,8 @@ fn report(forgot: Forgot, config: &Config, who: &Who, dry_run: bool) -> Report {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let backups = holding(&config.store_path, &[&config.keeping.backup_path, beside], who);
+    let folders = [config.keeping.backup_path.as_path(), beside];
+    let backups = holding(&config.store_path, &folders, who, &forgot.participants);
     Report { dry_run, forgot, backups, backups_removed: Vec::new() }
 }
 

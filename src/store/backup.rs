@@ -12,7 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
 use super::failpoint::failpoint;
-use super::{StoreError, Who, open, person, schema, verify};
+use super::person::{self, Known};
+use super::{Person, StoreError, Who, open, schema, shroud, verify};
 
 /// Copies from before one upgrade that are kept: each attempt of an upgrade that is killed again and again makes one.
 const KEPT_BEFORE_UPGRADE: usize = 2;
@@ -93,16 +94,19 @@ pub fn copies(store: &Path, folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The copies of this store in these folders that still hold somebody, or that cannot be read and so may. Those that a
-/// killed process left unfinished are among them.
+/// The copies of this store in these folders that still hold somebody, or that cannot be read and so may.
+///
+/// Those that a killed process left unfinished are among them. `found`: who they are, or were, in the store itself.
 #[must_use]
-pub fn holding(store: &Path, folders: &[&Path], who: &Who) -> Vec<PathBuf> {
+pub fn holding(store: &Path, folders: &[&Path], who: &Who, found: &[Person]) -> Vec<PathBuf> {
+    let key = open::open_as_it_is(store).ok().and_then(|(store, _)| shroud::read_key(&store).ok());
+    let known = key.map(|key| Known { names: found.iter().map(|person| person.pseudonym(&key)).collect(), key });
     let whole = folders.iter().flat_map(|folder| copies(store, folder));
     let mut found: Vec<PathBuf> = whole.chain(folders.iter().flat_map(|folder| parts(store, folder))).collect();
     found.sort_unstable();
     found.dedup();
     let holds = |path: &PathBuf| {
-        let found = open_copy(path).and_then(|copy| person::holds(&copy, who));
+        let found = open_copy(path).and_then(|copy| person::holds(&copy, who, known.as_ref()));
         found.unwrap_or(true)
     };
     found.retain(holds);

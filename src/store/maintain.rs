@@ -82,6 +82,7 @@ impl Store {
                 after = slice.up_to;
                 done.raw_dropped += slice.rows;
             }
+            self.on_writer("dropping what settled dead letters say", |conn| erased(conn, settled_letters)).await?;
         }
         // Words of erased messages, in parts of the index that were written before.
         while self
@@ -197,6 +198,12 @@ fn quoting_raw(conn: &mut Connection, after: i64) -> rusqlite::Result<Option<Sli
     Ok(Some(Slice { up_to, rows: u64::try_from(rows).unwrap_or(0) }))
 }
 
+/// What was unreadable once is among the messages now, or gone: it may be an old text.
+fn settled_letters(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute("UPDATE dead_letters SET body = NULL WHERE resolved_at_ms IS NOT NULL AND body IS NOT NULL", [])
+        .map(|_| ())
+}
+
 /// A transaction that overwrites what it deletes.
 fn erased<T>(conn: &mut Connection, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
     conn.execute_batch("PRAGMA secure_delete = ON")?;
@@ -278,6 +285,30 @@ mod tests {
         assert_eq!(count("SELECT count(*) FROM messages WHERE length(body_text) = 9000"), 200);
         assert_eq!(count("SELECT count(*) FROM messages WHERE erased_at_ms = 10000000 AND body_text = ''"), 500);
         assert_eq!(count("SELECT count(*) FROM raw_records WHERE hash IS NULL"), 0);
+    }
+
+    #[tokio::test]
+    async fn settled_letters_keep_no_body_where_texts_may_grow_too_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_writer, store) = {
+            let (store, writer) = Store::open(&folder.path().join("t.db"), "a test", 1).unwrap();
+            (writer, store)
+        };
+        store.source("s", ProviderKind::Zaia, "http://127.0.0.1/", None).await.unwrap();
+        let letters = |conn: &mut Connection| {
+            conn.execute_batch(
+                "INSERT INTO dead_letters (source_id, stream, external_id, stage, error, body, body_hash, last_seen_ms, first_seen_ms, resolved_at_ms)
+                 VALUES (1, 'messages', 'a', 'normalise', 'no time', '{}', 1, 1, 1, 2), (1, 'messages', 'b', 'normalise', 'no time', '{}', 1, 1, 1, NULL)",
+            )
+        };
+        store.on_writer("making letters", letters).await.unwrap();
+        let reader = open_reader(store.path()).unwrap();
+        let left =
+            || -> i64 { reader.query_row("SELECT count(body) FROM dead_letters", [], |row| row.get(0)).unwrap() };
+        store.maintain(Maintain::at(600, None, None)).await.unwrap();
+        assert_eq!(left(), 2);
+        store.maintain(Maintain { messages_before_ms: Some(1), ..Maintain::at(600, None, None) }).await.unwrap();
+        assert_eq!(left(), 1);
     }
 
     #[tokio::test]

@@ -38,15 +38,27 @@ pub struct Person {
     pub name: Option<String>,
     pub email: Option<String>,
     pub phone: Option<String>,
+    #[serde(skip)]
+    pub(super) provider_user_id: Option<String>,
     /// They were forgotten before, and are known by their pseudonym.
     pub forgotten_before: bool,
+}
+
+impl Person {
+    /// The name under which they stand once they are forgotten.
+    pub(super) fn pseudonym(&self, key: &ring::hmac::Key) -> String {
+        match self.external_id.starts_with("forgotten-") {
+            true => self.external_id.clone(),
+            false => shroud::pseudonym(key, self.source_id, &self.external_id),
+        }
+    }
 }
 
 /// Participants that are meant, in a store of any version.
 pub(super) fn find(conn: &Connection, who: &Who) -> rusqlite::Result<Vec<Person>> {
     let mut statement = conn.prepare(
-        "SELECT p.id, p.source_id, s.name, p.external_id, p.kind, p.name, p.email, p.phone
-         FROM participants AS p JOIN sources AS s ON s.id = p.source_id ORDER BY p.id",
+        "SELECT p.id, p.source_id, s.name, p.external_id, p.kind, p.name, p.email, p.phone,
+                p.provider_user_id FROM participants AS p JOIN sources AS s ON s.id = p.source_id ORDER BY p.id",
     )?;
     let pseudonyms = match who {
         Who::Id { source, external_id } => pseudonym_of(conn, source, external_id)?,
@@ -77,6 +89,7 @@ pub(super) fn find(conn: &Connection, who: &Who) -> rusqlite::Result<Vec<Person>
             name: row.get(5)?,
             email: row.get(6)?,
             phone: row.get(7)?,
+            provider_user_id: row.get(8)?,
         };
         if is_meant(&person) {
             found.push(person);
@@ -85,9 +98,21 @@ pub(super) fn find(conn: &Connection, who: &Who) -> rusqlite::Result<Vec<Person>
     Ok(found)
 }
 
-/// Whether a copy of a store still has somebody in it who was not forgotten there.
-pub(super) fn holds(conn: &Connection, who: &Who) -> rusqlite::Result<bool> {
+/// Who somebody is in the store itself, whose copies have the same sources: by their pseudonyms under its key.
+pub(super) struct Known {
+    pub(super) key: ring::hmac::Key,
+    pub(super) names: HashSet<String>,
+}
+
+/// Whether a copy of a store still has somebody in it who was not forgotten there, or something that they wrote afterwards.
+/// It may know them by another address than the store does.
+pub(super) fn holds(conn: &Connection, who: &Who, known: Option<&Known>) -> rusqlite::Result<bool> {
     if find(conn, who)?.iter().any(|person| !person.forgotten_before) {
+        return Ok(true);
+    }
+    if let Some(known) = known
+        && known.stands_in(conn)?
+    {
         return Ok(true);
     }
     let marks = Marks::of(&[], who);
@@ -108,6 +133,30 @@ pub(super) fn holds(conn: &Connection, who: &Who) -> rusqlite::Result<bool> {
         }
     }
     Ok(found)
+}
+
+impl Known {
+    fn stands_in(&self, copy: &Connection) -> rusqlite::Result<bool> {
+        if self.names.is_empty() {
+            return Ok(false);
+        }
+        let mut statement = copy.prepare("SELECT id, source_id, external_id FROM participants")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let external_id: String = row.get(2)?;
+            if self.names.contains(&shroud::pseudonym(&self.key, row.get(1)?, &external_id)) {
+                return Ok(true);
+            }
+            // A copy in which somebody was forgotten has the column.
+            let words = "SELECT EXISTS (SELECT 1 FROM messages AS m JOIN conversations AS c ON c.id = m.conversation_id
+                           WHERE (m.author_id = ?1 OR c.contact_id = ?1) AND m.erased_at_ms IS NULL)";
+            let id: i64 = row.get(0)?;
+            if self.names.contains(&external_id) && copy.query_row(words, [id], |row| row.get(0))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 /// What the id would be if they were forgotten already. A store of schema 1 never forgot anybody.
@@ -192,6 +241,9 @@ impl Marks {
         }
         for person in people {
             marks.add_id(&person.external_id);
+            if let Some(id) = &person.provider_user_id {
+                marks.add_id(id);
+            }
             if !person.forgotten_before {
                 marks.own.insert(person.external_id.clone());
             }
@@ -249,6 +301,15 @@ impl Marks {
         own.into_iter().flatten().any(|id| self.ids.contains(id))
             || self.ids.iter().any(|id| id.len() >= SHORTEST_ID && record.words.contains(id))
             || self.address_in(&record.words)
+    }
+
+    /// Whether one of a record's values is an id, a name or an address of theirs, however short: enough where they are known
+    /// to have a part.
+    pub(super) fn are_among(&self, words: &HashSet<String>) -> bool {
+        let ids = self.own.iter().flat_map(|id| [id.as_str(), id.rsplit('/').next().unwrap_or_default()]);
+        self.address_in(words)
+            || ids.filter(|id| !id.is_empty()).any(|id| words.contains(id))
+            || self.names.iter().any(|name| words.iter().any(|word| word.to_lowercase() == name.to_lowercase()))
     }
 
     /// What is looked for in other texts.

@@ -79,7 +79,7 @@ impl Tx<'_> {
     /// old to be kept, leaves no body.
     pub(super) fn keep_raw(&mut self, record: &Record, state: &RawState) -> rusqlite::Result<()> {
         let (raw, row_id) = (&record.raw, self.made);
-        let private = self.shroud.private;
+        let private = self.shroud.private || self.names_them_aside(record);
         // A record that describes somebody is known by their id: not even that stays.
         if private && row_id.is_none() {
             return Ok(());

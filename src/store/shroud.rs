@@ -13,8 +13,11 @@ use serde_json::Value;
 
 use super::batch::Record;
 use super::commit::Tx;
-use super::erase;
+use super::{erase, person};
 use crate::model::{ConversationRow, MessageRow, Patch};
+
+/// Texts longer than this are not looked at as ids.
+const LONGEST_ID: usize = 200;
 
 /// When somebody, or a conversation, was forgotten.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +41,8 @@ pub(super) struct Shroud {
     key: Option<hmac::Key>,
     /// Messages sent before this are kept without text.
     pub(super) messages_before_ms: Option<i64>,
+    /// The pseudonyms of everybody of this source who was forgotten.
+    names: HashSet<String>,
     /// Participants met by their pseudonym.
     met: HashSet<i64>,
     /// The record under way speaks of somebody forgotten.
@@ -54,7 +59,17 @@ impl Shroud {
                  FROM erasure WHERE id = 1",
             )?
             .query_row([source_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(Self { key: any.then(|| key_of(&key)), messages_before_ms, ..Self::default() })
+        let names = match any {
+            true => conn
+                .prepare_cached(
+                    "SELECT p.external_id FROM forgotten AS f JOIN participants AS p ON p.id = f.participant_id
+                     WHERE f.source_id = ?1",
+                )?
+                .query_map([source_id], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?,
+            false => HashSet::new(),
+        };
+        Ok(Self { key: any.then(|| key_of(&key)), messages_before_ms, names, ..Self::default() })
     }
 }
 
@@ -213,12 +228,40 @@ impl Tx<'_> {
         }
         // Whoever answers is often asked on a page of their own, which is called by their name.
         let agents: &[String] = if let Patch::Set(agents) = &row.agents { agents } else { &[] };
+        let mut answered = stored.map_or(Ok(false), |id| self.forgotten_wrote_in(id))?;
         for named in agents.iter().chain(&row.other_contacts) {
-            if self.forgotten_participant(named)?.is_some() {
-                return Ok(Some((ConversationRow { page_url: Patch::Clear, ..row.clone() }, None)));
-            }
+            answered |= self.forgotten_participant(named)?.is_some();
         }
-        Ok(None)
+        // A list may quote what they said last.
+        self.shroud.private |= answered;
+        Ok(answered.then(|| (ConversationRow { page_url: Patch::Clear, ..row.clone() }, None)))
+    }
+
+    /// Whether somebody who was forgotten wrote in a conversation.
+    fn forgotten_wrote_in(&self, conversation: i64) -> rusqlite::Result<bool> {
+        self.conn
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM messages AS m JOIN forgotten AS f ON f.participant_id = m.author_id
+                 WHERE m.conversation_id = ?1)",
+            )?
+            .query_row([conversation], |row| row.get(0))
+    }
+
+    /// Whether a record that makes rows names somebody forgotten beside them ("now answering: …"), as far as ids tell.
+    pub(super) fn names_them_aside(&self, record: &Record) -> bool {
+        let Some(key) = self.shroud.key.as_ref().filter(|_| !self.shroud.names.is_empty()) else { return false };
+        let mut words = HashSet::new();
+        if let Ok(value) = serde_json::from_str(record.raw.json.get()) {
+            scalars(&value, &mut words);
+        }
+        let within = within(record);
+        let is_theirs = |id: &str| self.shroud.names.contains(&pseudonym(key, self.source_id, id));
+        // As ids are made: whoever answers at a chatbot is known by name alone.
+        let longer = |prefix: &&str, word: &str| [format!("{prefix}/{word}"), format!("{prefix}/agent:{word}")];
+        // Nobody's id is a sentence, and a short number may be anything.
+        words.iter().filter(|word| person::is_telling(word) && word.len() <= LONGEST_ID).any(|word| {
+            is_theirs(word) || within.iter().any(|prefix| longer(prefix, word).iter().any(|id| is_theirs(id)))
+        })
     }
 
     /// A conversation turned out to be a forgotten contact's: what is stored of it goes, and stays away.
@@ -259,8 +302,7 @@ impl Tx<'_> {
         if let Ok(value) = serde_json::from_str(raw.json.get()) {
             scalars(&value, &mut words);
         }
-        // Ids of one provider are made of the chatbot's and the record's own.
-        let within: Vec<&str> = raw.id.iter().chain(&raw.parent).filter_map(|id| id.split('/').next()).collect();
+        let within = within(record);
         let theirs = "SELECT c.id FROM conversations AS c JOIN forgotten AS f ON f.conversation_id = c.id
                       WHERE c.source_id = ?1 AND c.external_id = ?2";
         for word in &words {
@@ -273,6 +315,12 @@ impl Tx<'_> {
         }
         Ok(false)
     }
+}
+
+/// Ids of one provider are made of the chatbot's and the record's own: that of the chatbot.
+fn within(record: &Record) -> HashSet<&str> {
+    let own = record.raw.id.iter().chain(&record.raw.parent);
+    own.filter_map(|id| id.split_once('/')).map(|(chatbot, _)| chatbot).collect()
 }
 
 /// Every text and number in a JSON value, lists of ids with commas taken apart.

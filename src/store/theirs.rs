@@ -18,7 +18,7 @@ pub(super) fn ids(conn: &Connection, sql: &str, id: i64) -> rusqlite::Result<Vec
 pub(super) struct Theirs {
     /// Whole conversations.
     pub(super) conversations: BTreeSet<i64>,
-    /// Conversations of others in which they answered: their records name them.
+    /// Conversations of others in which they have a role or wrote: the records of these name and quote them.
     pub(super) named_in: HashSet<i64>,
     pub(super) messages: BTreeSet<i64>,
 }
@@ -33,6 +33,8 @@ impl Theirs {
             theirs.named_in.extend(ids(conn, roles, id)?);
             // No index leads from an author to all messages; this is done once in a while.
             theirs.messages.extend(ids(conn, "SELECT id FROM messages WHERE author_id = ?1", id)?);
+            let wrote_in = "SELECT DISTINCT conversation_id FROM messages WHERE author_id = ?1";
+            theirs.named_in.extend(ids(conn, wrote_in, id)?);
         }
         for conversation in &theirs.conversations {
             let sql = "SELECT id FROM messages WHERE conversation_id = ?1";
@@ -67,6 +69,7 @@ impl Theirs {
     /// rows, since sweeps count them; those of people go.
     pub(super) fn raw(&self, conn: &Connection, source_id: i64, marks: &Marks) -> rusqlite::Result<u64> {
         let key = shroud::read_key(conn)?;
+        let with_them = threads(conn, self)?;
         let mut found = Vec::new();
         for (stream, sql) in [
             (
@@ -85,7 +88,9 @@ impl Theirs {
                     true => self.messages.contains(&row),
                     false => self.conversations.contains(&row) || self.named_in.contains(&row),
                 });
-                if own || marks.name(&record) {
+                // "Somebody has joined", in a conversation in which they answered.
+                let told = record.parent.as_ref().is_some_and(|parent| with_them.contains(parent));
+                if own || marks.name(&record) || told && marks.are_among(&record.words) {
                     found.push((record.id, record.row_id.is_some() || stream));
                 }
                 Ok(())
@@ -128,7 +133,7 @@ pub(super) fn letters(conn: &Connection, source_id: i64, marks: &Marks, theirs: 
     Ok(u64::try_from(of_messages.len()).unwrap_or(0))
 }
 
-/// The ids of conversations that are theirs, or in which they answered.
+/// The ids of conversations that are theirs, or in which they have a role or wrote.
 fn threads(conn: &Connection, theirs: &Theirs) -> rusqlite::Result<HashSet<String>> {
     let mut found = HashSet::new();
     for id in theirs.named_in.iter().chain(&theirs.conversations) {

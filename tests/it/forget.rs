@@ -93,7 +93,7 @@ async fn scene() -> Scene {
 }
 
 /// What of `needles` stands in the files of the store: as bytes, and inside what is compressed.
-fn found_in(home: &Home, needles: &[&str]) -> Vec<String> {
+pub(crate) fn found_in(home: &Home, needles: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(home.folder.path()).unwrap().flatten() {
         let name = entry.file_name().into_string().unwrap();

@@ -3,7 +3,6 @@
 mod listener;
 mod shown;
 mod stored;
-mod terminal;
 
 use super::Row;
 

@@ -4,10 +4,10 @@ use chatloom::sim::Fault as SimFault;
 use serde_json::{Value, json};
 
 use super::super::play;
-use super::terminal::run_on_terminal;
 use crate::daemon::{Daemon, Manager, SOON, until};
 use crate::failures::Everybody;
 use crate::harness::{Home, NOW_MS, source};
+use crate::terminal::run_on_terminal;
 
 /// What takes over a terminal, each with a mark of its own.
 const WILD: [&str; 9] = [
