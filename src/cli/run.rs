@@ -43,7 +43,9 @@ pub(super) async fn run(explicit: Option<PathBuf>) -> Exit {
         }
         Err(error @ (RunError::Store(_) | RunError::Web(_))) => {
             output::complain(&error.to_string());
-            Exit::Failed
+            // Told to end while it waited for the store: that is how it ends.
+            let waited = matches!(error, RunError::Store(_)) && signals.received().is_some();
+            if waited { Exit::Fine } else { Exit::Failed }
         }
     }
 }

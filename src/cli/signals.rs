@@ -36,6 +36,7 @@ impl Signals {
                     super::unread::flush();
                     std::process::exit(i32::from(128 + number));
                 }
+                crate::store::stop_waiting();
                 listening.cancel.cancel();
             }
         });

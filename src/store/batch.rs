@@ -127,6 +127,11 @@ impl Record {
         Self { stream: stream.into(), raw, outcome, again: false, hash, ready: None }
     }
 
+    /// What its dead letter is known by, should it be one: see [`super::Store::open_letters`].
+    pub(crate) fn letter(&self) -> (String, i64) {
+        (self.stream.to_string(), self.hash)
+    }
+
     /// The same, from the store: see [`Record::again`].
     #[must_use]
     pub fn from_store(stream: impl Into<Cow<'static, str>>, raw: RawRecord, outcome: Result<Vec<Row>, Reject>) -> Self {

@@ -12,6 +12,19 @@ pub(super) fn any_open(conn: &Connection, source_id: i64) -> rusqlite::Result<bo
         .query_row([source_id], |row| row.get(0))
 }
 
+/// So many letters are known by heart to whoever tells of new ones.
+const KNOWN: i64 = 10_000;
+
+/// The newest open letters of a source: stream and hash.
+pub(super) fn newest_open(conn: &Connection, source_id: i64) -> rusqlite::Result<Vec<(String, i64)>> {
+    conn.prepare_cached(
+        "SELECT stream, body_hash FROM dead_letters WHERE source_id = ?1 AND resolved_at_ms IS NULL
+         ORDER BY id DESC LIMIT ?2",
+    )?
+    .query_map([source_id, KNOWN], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .collect()
+}
+
 impl Tx<'_> {
     /// Keeps a record that makes no row. The same record met again is not kept twice, but counts in its run again:
     /// a run that could not store what it read says so every time.

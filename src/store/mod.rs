@@ -77,6 +77,7 @@ pub use lock::StoreLock;
 pub use maintain::{Maintain, Maintained};
 pub use open::open_reader;
 pub use overview::{Overview, overview};
+pub use patience::stop_waiting;
 pub use person::{Person, Who};
 pub use query::{Beside, ConversationHead, Line, TranscriptError, find_conversation, transcript};
 pub use raw::raw_record;

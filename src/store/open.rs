@@ -180,7 +180,7 @@ fn why_not(path: &Path) -> Option<String> {
 }
 
 fn settle(connection: &mut Connection) -> rusqlite::Result<()> {
-    patience::wait_for_locks(connection)?;
+    patience::wait_while_opening(connection)?;
     // Plans do not depend on the values that are bound: they stay the same, and no statement is prepared again for them.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // auto_vacuum counts only before the first table; FULL because a cursor claims that rows are stored; FAST so that a

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -29,6 +30,20 @@ thread_local! {
 pub(super) fn wait_for_locks(connection: &mut Connection) -> rusqlite::Result<()> {
     INDEX.set(connection.path().map(|path| PathBuf::from(format!("{path}-shm"))).unwrap_or_default());
     connection.busy_handler(Some(again))
+}
+
+/// The process was told to end.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// From now on nobody who opens a store waits for another program: nothing is lost by it, since nothing was read yet.
+pub fn stop_waiting() {
+    STOPPED.store(true, Ordering::Relaxed);
+}
+
+/// As [`wait_for_locks`], while a store is opened.
+pub(super) fn wait_while_opening(connection: &mut Connection) -> rusqlite::Result<()> {
+    wait_for_locks(connection)?;
+    connection.busy_handler(Some(|tries| !STOPPED.load(Ordering::Relaxed) && again(tries)))
 }
 
 /// How long a lock is waited for.

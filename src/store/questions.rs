@@ -7,7 +7,7 @@ use super::batch::UsageNow;
 use super::replay::{self, Replay, Replayed};
 use super::run::{self, Finish, LastReads, MessageList, RunMode, RunStatus, SourceRow};
 use super::work::{self, StaleConversation, UnknownIds};
-use super::{Store, StoreError, access};
+use super::{Store, StoreError, access, letters};
 use crate::model::{ProviderKind, RawRecord, Reject, Row, StreamKey};
 
 impl Store {
@@ -80,6 +80,14 @@ impl Store {
     /// SQLite failed.
     pub async fn was_cut_short(&self, source_id: i64) -> Result<bool, StoreError> {
         self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
+    }
+
+    /// The newest open dead letters of a source: by their streams, and the hashes of what could not be read.
+    ///
+    /// # Errors
+    /// SQLite failed.
+    pub async fn open_letters(&self, source_id: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        self.on_writer("looking up dead letters", move |conn| letters::newest_open(conn, source_id)).await
     }
 
     /// When a source was last read, and last read whole, as far as that is not later than now.

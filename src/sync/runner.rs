@@ -27,6 +27,9 @@ pub struct Source {
     pub concurrency: usize,
 }
 
+/// So many dead letters are remembered as told of. A pass with more than that tells of every further one.
+const LETTERS_KNOWN: usize = 10_000;
+
 /// One pass under way.
 pub(crate) struct Runner {
     pub(crate) source: Arc<Source>,
@@ -61,6 +64,8 @@ pub(crate) struct Runner {
     pub(crate) closed_scopes: Mutex<Vec<String>>,
     /// Feeds that were read whole in this pass.
     pub(crate) read_whole: Mutex<std::collections::HashSet<&'static str>>,
+    /// Dead letters that were told of: those of this pass, and of earlier ones where a daemon watches over them.
+    told_letters: Mutex<std::collections::HashSet<(String, i64)>>,
     /// An unfiltered question was already spent on doubt in this pass.
     pub(crate) probed: AtomicBool,
     /// The provider brings more than the store takes in: after a long pause, as in a first pass.
@@ -92,6 +97,10 @@ impl Runner {
         let started_ms = clock();
         let after_cut = store.was_cut_short(source_id).await?;
         let (run_id, run_start_rev) = store.start_run(source_id, purpose.mode, started_ms).await?;
+        let told_letters = match purpose.watched_over {
+            true => store.open_letters(source_id).await?.into_iter().collect(),
+            false => std::collections::HashSet::new(),
+        };
         let usage = source.http.usage();
         Ok(Arc::new(Self {
             source,
@@ -116,6 +125,7 @@ impl Runner {
             closed_scopes: Mutex::default(),
             read_whole: Mutex::default(),
             refetches: tokio::sync::RwLock::new(0),
+            told_letters: Mutex::new(told_letters),
             probed: AtomicBool::new(false),
             store_behind: AtomicBool::new(false),
         }))
@@ -170,16 +180,22 @@ impl Runner {
     /// Normalises a raw record of a stream.
     pub(crate) fn record(&self, stream: &'static str, mut raw: RawRecord) -> Record {
         let outcome = self.source.provider.normalise(stream, &raw);
-        if let Err(reject) = &outcome {
-            tracing::warn!(
-                source = %self.source.name, event = "dead_letter", stream, item = raw.id.as_deref().unwrap_or("(no id)"), reason = %reject,
-                "a record was put to the dead letters"
-            );
-            if raw.parent.is_none() {
-                raw.parent = self.source.provider.conversation_of(stream, &raw);
-            }
+        if outcome.is_err() && raw.parent.is_none() {
+            raw.parent = self.source.provider.conversation_of(stream, &raw);
         }
         let record = Record::new(self.source.provider.record_stream(stream), raw, outcome);
+        if let Err(reject) = &record.outcome {
+            let item = record.raw.id.as_deref().unwrap_or("(no id)");
+            let mut told = self.told_letters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if told.len() >= LETTERS_KNOWN || told.insert(record.letter()) {
+                tracing::warn!(
+                    source = %self.source.name, event = "dead_letter", stream, item, reason = %reject,
+                    "a record was put to the dead letters"
+                );
+            } else {
+                tracing::debug!(source = %self.source.name, stream, item, reason = %reject, "a dead letter was met again");
+            }
+        }
         // Most are new there, and the writer is spared work.
         if self.pass.first || self.is_store_behind() { record.made_ready() } else { record }
     }

@@ -224,6 +224,7 @@ impl Supervisor {
             plan: Plan::new(wish.poll.clone(), wish.sweep.clone(), now, offset_ms, slack),
             face: Arc::clone(&face),
             turns: Arc::clone(&self.turns),
+            failing_turns: Arc::clone(&self.failing_turns),
             words: self.words.clone(),
             cancel: cancel.clone(),
             config: wish.config.clone(),

@@ -24,8 +24,9 @@ use crate::store::{Store, StoreError, WriterThread};
 use crate::sync::Clock;
 use crate::web::{self, Board, Served, WebError};
 
-/// Sources read at once.
+/// Sources read at once, and beside them those that failed the last time: so many that hang hold up no other.
 const SOURCES_AT_ONCE: usize = 8;
+const FAILING_AT_ONCE: usize = 4;
 
 /// How long workers may take to store or drop the page in flight, and the store to close.
 const LAST_PAGE: Duration = Duration::from_millis(6_500);
@@ -81,6 +82,7 @@ pub(super) struct Supervisor {
     beating: JoinHandle<()>,
     beating_ended: u32,
     pub(super) turns: Arc<Semaphore>,
+    pub(super) failing_turns: Arc<Semaphore>,
     pub(super) words: mpsc::UnboundedSender<Word>,
     pub(super) pacers: Pacers,
     pub(super) slots: Vec<Slot>,
@@ -128,6 +130,7 @@ pub async fn run(config: Config, asked: Asked) -> Result<Ending, RunError> {
         beating,
         beating_ended: 0,
         turns: Arc::new(Semaphore::new(SOURCES_AT_ONCE)),
+        failing_turns: Arc::new(Semaphore::new(FAILING_AT_ONCE)),
         words,
         pacers: Pacers::default(),
         slots: Vec::new(),

@@ -35,6 +35,8 @@ pub(super) struct Worker {
     pub(super) face: Arc<Face>,
     /// Sources that may be read at once.
     pub(super) turns: Arc<Semaphore>,
+    /// The same of those that failed the last time.
+    pub(super) failing_turns: Arc<Semaphore>,
     pub(super) words: mpsc::UnboundedSender<Word>,
     pub(super) cancel: CancellationToken,
     /// Another of this source was there before, and may have ended in the middle of a pass.
@@ -60,6 +62,7 @@ impl Worker {
             self.face.waits(self.plan.next());
             let due = loop {
                 tokio::select! {
+                    biased;
                     () = self.cancel.cancelled() => return,
                     // Beats that came meanwhile are one.
                     beat = beats.changed() => if beat.is_err() { return },
@@ -72,8 +75,12 @@ impl Worker {
                 }
             };
             self.face.queues();
-            let turns = Arc::clone(&self.turns);
+            let turns = match self.face.condition() {
+                Condition::Failing => Arc::clone(&self.failing_turns),
+                _ => Arc::clone(&self.turns),
+            };
             let _turn = tokio::select! {
+                biased;
                 () = self.cancel.cancelled() => return,
                 turn = turns.acquire() => turn,
             };

@@ -47,6 +47,27 @@ async fn sigterm_in_the_middle_of_a_page_loses_nothing_and_ends_with_0() {
     .await;
 }
 
+/// Another program keeps the store locked, and nobody waits for it any more who is told to end.
+#[tokio::test(flavor = "multi_thread")]
+async fn heard_while_the_store_is_opened() {
+    let all = Everybody::start().await;
+    let home = Home::new(&bd_source("bd", &all.bd));
+    home.sync().await;
+    let other = rusqlite::Connection::open(home.db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    const WAITS: &str = "another program writes to the store";
+    for (command, signal, wanted) in
+        [("run", "-TERM", 0), ("sync", "-INT", 130), ("backfill", "-TERM", 143), ("retry", "-TERM", 143)]
+    {
+        let log = home.folder.path().join("waits.log");
+        let mut asked = home.command(&[command], "chatloom=info");
+        let mut child = asked.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+        until(WAITS, SOON, || std::fs::read_to_string(&log).unwrap().contains(WAITS));
+        send(child.id(), signal);
+        assert_eq!(child.wait().unwrap().code(), Some(wanted), "{command}: {}", std::fs::read_to_string(&log).unwrap());
+    }
+}
+
 pub(crate) async fn heard_during_every_wait() {
     let waits = [
         ("between two tries", Fault::status(500), "-TERM"),

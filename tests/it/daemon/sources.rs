@@ -56,6 +56,26 @@ async fn refused_until_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_every_pass_meets_is_told_of_once() {
+    let all = Everybody::start().await;
+    {
+        let data = &mut all.bd.world().data;
+        let newest = data.threads.iter().max_by_key(|thread| thread.updated_ms).unwrap().token.clone();
+        data.change_thread(&newest, |thread| thread.overrides = vec![("thread_status", serde_json::json!({"a": 1}))]);
+    }
+    let home = Home::new(&format!("{}poll = \"1s\"\n", bd_source("bd", &all.bd)));
+    let met = "SELECT count(*) FROM sync_runs WHERE dead > 0";
+    // Once more after a start: it stands in the store that it was told of.
+    for wanted in [1, 0] {
+        let before = if home.db().exists() { home.number(met) } else { 0 };
+        let daemon = Daemon::start(&home);
+        until("some passes", SOON, || home.number(met) >= before + 4);
+        let log = daemon.end();
+        assert_eq!(log.matches("put to the dead letters").count(), wanted, "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_was_stopped_is_tried_again_when_somebody_asks_for_it() {
     let all = Everybody::start().await;
     let home = Home::new(&format!("{}poll = \"1s\"\n", bd_source("bd", &all.bd)));
