@@ -176,12 +176,11 @@ fn told(report: &Report) -> Vec<String> {
             ));
         }
     }
-    if !report.dry_run && !report.found_nobody() {
-        lines.push(match forgot.scrubbed {
-            true => "The file was rewritten; no byte of it is left there.".to_owned(),
-            false => "Erased, but bytes may be left: another program is reading the store. End it and run this again."
-                .to_owned(),
-        });
+    if forgot.rewritten && !forgot.scrubbed {
+        let bytes = "Bytes of whoever was forgotten may be left: another program is reading the store. End it and run this again.";
+        lines.push(bytes.to_owned());
+    } else if !report.dry_run && !report.found_nobody() {
+        lines.push("The file was rewritten; no byte of it is left there.".to_owned());
     }
     lines.extend(report.backups_removed.iter().map(|path| format!("Removed {}.", path.display())));
     if !report.backups.is_empty() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::app::clock;
 use crate::app::daemon::{self, Asked, Ending, RunError};
 use crate::config;
+use crate::store::StoreError;
 
 use super::signals::{Signals, hangups};
 use super::{Exit, chosen, load, logging, output, unread};
@@ -44,7 +45,7 @@ pub(super) async fn run(explicit: Option<PathBuf>) -> Exit {
         Err(error @ (RunError::Store(_) | RunError::Web(_))) => {
             output::complain(&error.to_string());
             // Told to end while it waited for the store: that is how it ends.
-            let waited = matches!(error, RunError::Store(_)) && signals.received().is_some();
+            let waited = matches!(&error, RunError::Store(StoreError::Busy { .. })) && signals.received().is_some();
             if waited { Exit::Fine } else { Exit::Failed }
         }
     }

@@ -92,12 +92,26 @@ fn is_accent(c: char) -> bool {
     matches!(c, '\u{0300}'..='\u{036F}')
 }
 
-/// Where a letter and its accent are one sign, the tokenizer knows them better.
+/// Where a letter and its accent are one sign, the tokenizer knows them better. What has no accent stays as it is: a word
+/// has the same form in every text.
 fn composed(text: Cow<'_, str>) -> Cow<'_, str> {
-    match text.chars().any(is_accent) {
-        true => Cow::Owned(ComposingNormalizerBorrowed::new_nfc().normalize(&text).into_owned()),
-        false => text,
+    if !text.chars().any(is_accent) {
+        return text;
     }
+    let nfc = ComposingNormalizerBorrowed::new_nfc();
+    let mut form = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        let mut letter = String::from(c);
+        while let Some(accent) = rest.next_if(|c| is_accent(*c)) {
+            letter.push(accent);
+        }
+        match letter.len() > c.len_utf8() {
+            true => form.push_str(&nfc.normalize(&letter)),
+            false => form.push(c),
+        }
+    }
+    Cow::Owned(form)
 }
 
 fn usual(text: Cow<'_, str>) -> Cow<'_, str> {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::StoreError;
 use super::pack::{self, Packed};
+use super::{StoreError, letters};
 use crate::model::{Hasher, MessageRow, Patch, RawRecord, Reject, Row, StreamKey};
 use crate::normalise::{own_index_form, read_phone_tables};
 
@@ -129,7 +129,7 @@ impl Record {
 
     /// What its dead letter is known by, should it be one: see [`super::Store::open_letters`].
     pub(crate) fn letter(&self) -> (String, i64) {
-        (self.stream.to_string(), self.hash)
+        letters::known_by(&self.stream, self.raw.id.as_deref(), self.hash)
     }
 
     /// The same, from the store: see [`Record::again`].

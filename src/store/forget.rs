@@ -42,6 +42,9 @@ pub struct Forgot {
     pub traces: u64,
     /// Messages of others, in conversations of others, that name them. They stay.
     pub mentions_elsewhere: u64,
+    /// The file had to be rewritten, for them or for somebody who was forgotten before.
+    #[serde(skip)]
+    pub rewritten: bool,
     /// Whether the file was rewritten and its log emptied, so that no byte is left. `false` for a dry run.
     pub scrubbed: bool,
 }
@@ -67,6 +70,7 @@ impl Store {
     /// rewrites the file again.
     pub async fn forget(&self, asked: Forget) -> Result<Forgot, StoreError> {
         let mut done = self.on_writer("erasing a person", move |conn| erase_person(conn, &asked)).await?;
+        done.0.rewritten = done.1;
         if done.1 {
             self.on_writer("rewriting the file without what was erased", rewrite).await?;
             done.0.scrubbed =

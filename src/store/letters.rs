@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::batch::Record;
 use super::commit::Tx;
-use crate::model::Reject;
+use crate::model::{Hasher, Reject};
 
 /// Whether a source has open letters. Most have none, and then no record has to look for its own.
 pub(super) fn any_open(conn: &Connection, source_id: i64) -> rusqlite::Result<bool> {
@@ -15,13 +15,20 @@ pub(super) fn any_open(conn: &Connection, source_id: i64) -> rusqlite::Result<bo
 /// So many letters are known by heart to whoever tells of new ones.
 const KNOWN: i64 = 10_000;
 
-/// The newest open letters of a source: stream and hash.
-pub(super) fn newest_open(conn: &Connection, source_id: i64) -> rusqlite::Result<Vec<(String, i64)>> {
+/// What letters are told apart by: stream, and a hash of the id, or of the body where there is none.
+pub(super) fn known_by(stream: &str, external_id: Option<&str>, body_hash: i64) -> (String, i64) {
+    (stream.to_owned(), external_id.map_or(body_hash, |id| Hasher::of_bytes(id.as_bytes())))
+}
+
+/// Open letters of a source, as [`known_by`] has them.
+pub(super) fn open_ones(conn: &Connection, source_id: i64) -> rusqlite::Result<Vec<(String, i64)>> {
     conn.prepare_cached(
-        "SELECT stream, body_hash FROM dead_letters WHERE source_id = ?1 AND resolved_at_ms IS NULL
-         ORDER BY id DESC LIMIT ?2",
+        "SELECT stream, external_id, body_hash FROM dead_letters WHERE source_id = ?1 AND resolved_at_ms IS NULL LIMIT ?2",
     )?
-    .query_map([source_id, KNOWN], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .query_map([source_id, KNOWN], |row| {
+        let (stream, id): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+        Ok(known_by(&stream, id.as_deref(), row.get(2)?))
+    })?
     .collect()
 }
 

@@ -82,7 +82,8 @@ impl Store {
                 after = slice.up_to;
                 done.raw_dropped += slice.rows;
             }
-            self.on_writer("dropping what settled dead letters say", |conn| erased(conn, settled_letters)).await?;
+            let letters = "dropping what settled dead letters say";
+            while self.on_writer(letters, |conn| erased(conn, settled_letters)).await? > 0 {}
         }
         // Words of erased messages, in parts of the index that were written before.
         while self
@@ -199,9 +200,12 @@ fn quoting_raw(conn: &mut Connection, after: i64) -> rusqlite::Result<Option<Sli
 }
 
 /// What was unreadable once is among the messages now, or gone: it may be an old text.
-fn settled_letters(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute("UPDATE dead_letters SET body = NULL WHERE resolved_at_ms IS NOT NULL AND body IS NOT NULL", [])
-        .map(|_| ())
+fn settled_letters(conn: &Connection) -> rusqlite::Result<usize> {
+    conn.execute(
+        "UPDATE dead_letters SET body = NULL WHERE id IN (
+           SELECT id FROM dead_letters WHERE resolved_at_ms IS NOT NULL AND body IS NOT NULL LIMIT ?1)",
+        [ROWS],
+    )
 }
 
 /// A transaction that overwrites what it deletes.

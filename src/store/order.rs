@@ -3,7 +3,7 @@
 //! `messages.seq` tells it, and is a place in the list that a message was read from. Where messages before it were deleted
 //! since, or come now, places have moved, and an unchanged message keeps the one that it had.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::params;
 
@@ -16,6 +16,7 @@ struct Place {
     id: i64,
     seq: i64,
     rev: i64,
+    is_live: bool,
 }
 
 impl Tx<'_> {
@@ -44,11 +45,18 @@ impl Tx<'_> {
         together.sort_unstable_by_key(|(of, _)| *of);
         for ((conversation, sent), mut rows) in together {
             rows.sort_by_key(|(_, row)| row.seq);
+            // One that the provider gives twice has one place.
+            let mut met = HashSet::new();
+            rows.retain(|(_, row)| met.insert(row.external_id.as_str()));
             let conversation = self.conversation_id(conversation)?;
             let stored = self.places(conversation, sent)?;
             let placed: Vec<_> =
-                rows.into_iter().filter_map(|(raw, row)| Some((stored.get(&row.external_id)?, raw, row.seq))).collect();
+                rows.iter().filter_map(|(raw, row)| Some((stored.get(&row.external_id)?, *raw, row.seq))).collect();
             if placed.is_sorted_by_key(|(place, ..)| (place.seq, place.id)) {
+                continue;
+            }
+            // Others of that time may stand on another page, whose places these do not know.
+            if stored.iter().any(|(id, place)| place.is_live && !met.contains(id.as_str())) {
                 continue;
             }
             for (place, raw, seq) in placed.into_iter().filter(|(place, _, seq)| place.seq != *seq) {
@@ -79,10 +87,11 @@ impl Tx<'_> {
     fn places(&self, conversation: i64, sent_at_ms: i64) -> rusqlite::Result<HashMap<String, Place>> {
         self.conn
             .prepare_cached(
-                "SELECT external_id, id, seq, rev FROM messages WHERE conversation_id = ?1 AND sent_at_ms = ?2",
+                "SELECT external_id, id, seq, rev, deleted_at_ms IS NULL FROM messages
+                 WHERE conversation_id = ?1 AND sent_at_ms = ?2",
             )?
             .query_map([conversation, sent_at_ms], |row| {
-                Ok((row.get(0)?, Place { id: row.get(1)?, seq: row.get(2)?, rev: row.get(3)? }))
+                Ok((row.get(0)?, Place { id: row.get(1)?, seq: row.get(2)?, rev: row.get(3)?, is_live: row.get(4)? }))
             })?
             .collect()
     }

@@ -224,6 +224,8 @@ pub(super) fn each_record(
 pub(super) struct Marks {
     /// Ids that make a record theirs, those of their conversations among them.
     ids: HashSet<String>,
+    /// Ids that directories know them by: a number that messages have, too, where it is one.
+    directory_ids: HashSet<String>,
     /// Their own ids.
     own: BTreeSet<String>,
     emails: BTreeSet<String>,
@@ -241,9 +243,7 @@ impl Marks {
         }
         for person in people {
             marks.add_id(&person.external_id);
-            if let Some(id) = &person.provider_user_id {
-                marks.add_id(id);
-            }
+            marks.directory_ids.extend(person.provider_user_id.clone());
             if !person.forgotten_before {
                 marks.own.insert(person.external_id.clone());
             }
@@ -310,6 +310,11 @@ impl Marks {
         self.address_in(words)
             || ids.filter(|id| !id.is_empty()).any(|id| words.contains(id))
             || self.names.iter().any(|name| words.iter().any(|word| word.to_lowercase() == name.to_lowercase()))
+    }
+
+    /// Whether a record that makes no conversation and no message describes them: a directory's, without its body too.
+    pub(super) fn describe(&self, record: &Kept) -> bool {
+        record.row_id.is_none() && record.external_id.as_ref().is_some_and(|id| self.directory_ids.contains(id))
     }
 
     /// What is looked for in other texts.

@@ -82,12 +82,12 @@ impl Store {
         self.on_writer("looking up the last run", move |conn| run::was_cut_short(conn, source_id)).await
     }
 
-    /// The newest open dead letters of a source: by their streams, and the hashes of what could not be read.
+    /// Open dead letters of a source, by what [`super::Record::letter`] tells them apart.
     ///
     /// # Errors
     /// SQLite failed.
     pub async fn open_letters(&self, source_id: i64) -> Result<Vec<(String, i64)>, StoreError> {
-        self.on_writer("looking up dead letters", move |conn| letters::newest_open(conn, source_id)).await
+        self.on_writer("looking up dead letters", move |conn| letters::open_ones(conn, source_id)).await
     }
 
     /// When a source was last read, and last read whole, as far as that is not later than now.

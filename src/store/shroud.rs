@@ -254,14 +254,14 @@ impl Tx<'_> {
         if let Ok(value) = serde_json::from_str(record.raw.json.get()) {
             scalars(&value, &mut words);
         }
-        let within = within(record);
-        let is_theirs = |id: &str| self.shroud.names.contains(&pseudonym(key, self.source_id, id));
-        // As ids are made: whoever answers at a chatbot is known by name alone.
-        let longer = |prefix: &&str, word: &str| [format!("{prefix}/{word}"), format!("{prefix}/agent:{word}")];
         // Nobody's id is a sentence, and a short number may be anything.
-        words.iter().filter(|word| person::is_telling(word) && word.len() <= LONGEST_ID).any(|word| {
-            is_theirs(word) || within.iter().any(|prefix| longer(prefix, word).iter().any(|id| is_theirs(id)))
-        })
+        let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+        let may_be_one = |word: &&String| word.len() <= LONGEST_ID && (person::is_telling(word) || !is_number(word));
+        words
+            .iter()
+            .filter(may_be_one)
+            .flat_map(|word| as_participants(record, word))
+            .any(|id| self.shroud.names.contains(&pseudonym(key, self.source_id, &id)))
     }
 
     /// A conversation turned out to be a forgotten contact's: what is stored of it goes, and stays away.
@@ -302,12 +302,10 @@ impl Tx<'_> {
         if let Ok(value) = serde_json::from_str(raw.json.get()) {
             scalars(&value, &mut words);
         }
-        let within = within(record);
         let theirs = "SELECT c.id FROM conversations AS c JOIN forgotten AS f ON f.conversation_id = c.id
                       WHERE c.source_id = ?1 AND c.external_id = ?2";
         for word in &words {
-            let longer = within.iter().map(|prefix| format!("{prefix}/{word}"));
-            for id in std::iter::once(word.clone()).chain(longer) {
+            for id in as_participants(record, word) {
                 if self.forgotten_participant(&id)?.is_some() || self.id_of(theirs, &id)?.is_some() {
                     return Ok(true);
                 }
@@ -317,10 +315,13 @@ impl Tx<'_> {
     }
 }
 
-/// Ids of one provider are made of the chatbot's and the record's own: that of the chatbot.
-fn within(record: &Record) -> HashSet<&str> {
-    let own = record.raw.id.iter().chain(&record.raw.parent);
-    own.filter_map(|id| id.split_once('/')).map(|(chatbot, _)| chatbot).collect()
+/// What an id or a name may stand for as a participant's id. Those of one provider are made of the chatbot's and the record's
+/// own, and whoever answers there is known by name alone.
+fn as_participants(record: &Record, word: &str) -> Vec<String> {
+    let own = record.raw.id.iter().chain(&record.raw.parent).filter_map(|id| id.split('/').next());
+    let within: HashSet<&str> = own.collect();
+    let longer = within.iter().flat_map(|chatbot| [format!("{chatbot}/{word}"), format!("{chatbot}/agent:{word}")]);
+    longer.chain([word.to_owned()]).collect()
 }
 
 /// Every text and number in a JSON value, lists of ids with commas taken apart.

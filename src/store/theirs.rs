@@ -90,7 +90,11 @@ impl Theirs {
                 });
                 // "Somebody has joined", in a conversation in which they answered.
                 let told = record.parent.as_ref().is_some_and(|parent| with_them.contains(parent));
-                if own || marks.name(&record) || told && marks.are_among(&record.words) {
+                if own
+                    || marks.name(&record)
+                    || !stream && marks.describe(&record)
+                    || told && marks.are_among(&record.words)
+                {
                     found.push((record.id, record.row_id.is_some() || stream));
                 }
                 Ok(())

@@ -9,8 +9,8 @@ use super::commit::Tx;
 const UNLISTED: &str = "source_id = ?1 AND channel_id IS NULL AND list_fingerprint IS NULL";
 
 impl Tx<'_> {
-    /// A list was read to its end, and had rows: whatever has lost its last message is gone with it, unless it is among
-    /// the records that could not be read.
+    /// A list was read to its end, and had rows: whatever has lost its last message is gone with it, unless it, or a message
+    /// of it, may be among the records that could not be read.
     pub(super) fn unlisted_are_missing(&mut self) -> rusqlite::Result<()> {
         let gone: Vec<i64> = self
             .conn
@@ -19,7 +19,8 @@ impl Tx<'_> {
                  AND EXISTS (SELECT 1 FROM messages WHERE conversation_id = c.id)
                  AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = c.id AND deleted_at_ms IS NULL)
                  AND NOT EXISTS (SELECT 1 FROM dead_letters
-                                 WHERE source_id = ?1 AND stream <> 'messages' AND resolved_at_ms IS NULL)
+                                 WHERE source_id = ?1 AND resolved_at_ms IS NULL
+                                 AND (stream <> 'messages' OR parent IS NULL OR parent = c.external_id))
                  ORDER BY id"
             ))?
             .query_map([self.source_id], |row| row.get(0))?

@@ -187,7 +187,8 @@ impl Runner {
         if let Err(reject) = &record.outcome {
             let item = record.raw.id.as_deref().unwrap_or("(no id)");
             let mut told = self.told_letters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if told.len() >= LETTERS_KNOWN || told.insert(record.letter()) {
+            let letter = record.letter();
+            if !told.contains(&letter) && (told.len() >= LETTERS_KNOWN || told.insert(letter)) {
                 tracing::warn!(
                     source = %self.source.name, event = "dead_letter", stream, item, reason = %reject,
                     "a record was put to the dead letters"

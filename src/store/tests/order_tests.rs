@@ -45,4 +45,21 @@ async fn one_that_comes_late_stands_where_its_list_has_it() {
         "made anew of its record, a message has its place"
     );
     assert_eq!(bench.text("SELECT count(DISTINCT rev) FROM messages"), "4", "each has a change number of its own");
+    // What stands twice in a list has one place.
+    let twice = || vec![read("a", 0, 10), read("b", 1, 10), read("c", 2, 10), read("a", 7, 10), read("b", 8, 10)];
+    bench.commit(twice()).await;
+    let rev = bench.rev();
+    bench.commit(twice()).await;
+    assert_eq!((bench.text(ORDER), bench.rev()), ("a b c d".to_owned(), rev));
+}
+
+#[tokio::test]
+async fn part_of_a_moment_says_nothing_of_its_other_messages() {
+    let bench = Bench::new().await;
+    bench.commit(vec![read("a", 103, 10), read("b", 104, 10), read("c", 105, 10)]).await;
+    // The page before this one has the first two; five before them are gone.
+    bench.commit(vec![read("c", 100, 10), read("d", 101, 10)]).await;
+    assert_eq!(bench.text("SELECT seq FROM messages WHERE external_id = 'c'"), "105");
+    bench.commit(["a", "b", "c", "d"].iter().zip(98..).map(|(id, seq)| read(id, seq, 10)).collect()).await;
+    assert_eq!(bench.text(ORDER), "a b c d");
 }
