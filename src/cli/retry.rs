@@ -36,7 +36,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Exit {
         Ok(report) => report,
         Err(error) => {
             output::complain(&error.to_string());
-            return signals.received().map_or(Exit::Failed, Exit::Signal);
+            return signals.ended_waiting(&error).map_or(Exit::Failed, Exit::Signal);
         }
     };
     if args.json {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::app::clock;
 use crate::app::daemon::{self, Asked, Ending, RunError};
 use crate::config;
-use crate::store::StoreError;
 
 use super::signals::{Signals, hangups};
 use super::{Exit, chosen, load, logging, output, unread};
@@ -45,8 +44,10 @@ pub(super) async fn run(explicit: Option<PathBuf>) -> Exit {
         Err(error @ (RunError::Store(_) | RunError::Web(_))) => {
             output::complain(&error.to_string());
             // Told to end while it waited for the store: that is how it ends.
-            let waited = matches!(&error, RunError::Store(StoreError::Busy { .. })) && signals.received().is_some();
-            if waited { Exit::Fine } else { Exit::Failed }
+            match &error {
+                RunError::Store(error) if signals.ended_waiting(error).is_some() => Exit::Fine,
+                _ => Exit::Failed,
+            }
         }
     }
 }

@@ -7,6 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::{StoreError, stop_waiting};
+
 /// What was asked of the process from outside.
 #[derive(Clone, Default)]
 pub(super) struct Signals {
@@ -36,11 +38,17 @@ impl Signals {
                     super::unread::flush();
                     std::process::exit(i32::from(128 + number));
                 }
-                crate::store::stop_waiting();
+                stop_waiting();
                 listening.cancel.cancel();
             }
         });
         signals
+    }
+
+    /// The signal by which whoever waited for another program's lock was told not to wait for it. Another error stays what it
+    /// is, whatever was asked of the process.
+    pub(super) fn ended_waiting(&self, error: &StoreError) -> Option<u8> {
+        self.received().filter(|_| matches!(error, StoreError::Busy { .. }))
     }
 
     /// The signal that stopped the work, if one did.

@@ -51,7 +51,7 @@ pub(super) async fn read_and_report(
         Ok(report) => report,
         Err(error) => {
             output::complain(&error.to_string());
-            return signals.received().map_or(Exit::Failed, Exit::Signal);
+            return signals.ended_waiting(&error).map_or(Exit::Failed, Exit::Signal);
         }
     };
     if json {
