@@ -241,7 +241,7 @@ mod tests {
 
     use super::*;
     use crate::model::{MessageRow, ProviderKind, RawRecord, Row};
-    use crate::store::{Batch, Record, RunMode, open_reader};
+    use crate::store::{Batch, Record, RunMode, WriterThread, open_reader};
 
     fn record(id: i64) -> Record {
         let json = RawValue::from_string(format!("{{\"id\":{id}}}")).unwrap();
@@ -251,14 +251,16 @@ mod tests {
         Record::new("messages", raw, Ok(vec![Row::Message(row)]))
     }
 
+    /// The writer goes last: it waits for every handle.
+    fn opened(folder: &tempfile::TempDir) -> (WriterThread, Store) {
+        let (store, writer) = Store::open(&folder.path().join("t.db"), "a test", 1).unwrap();
+        (writer, store)
+    }
+
     #[tokio::test]
     async fn batches_go_on_between_its_slices_and_pages_go_back_to_the_disk() {
         let folder = tempfile::tempdir().unwrap();
-        // The writer goes last: it waits for every handle.
-        let (_writer, store) = {
-            let (store, writer) = Store::open(&folder.path().join("t.db"), "a test", 1).unwrap();
-            (writer, store)
-        };
+        let (_writer, store) = opened(&folder);
         let source_id = store.source("s", ProviderKind::Zaia, "http://127.0.0.1/", None).await.unwrap().id;
         let (run_id, run_start_rev) = store.start_run(source_id, RunMode::Incremental, 1).await.unwrap();
         let batch = |ids: std::ops::Range<i64>| Batch {
@@ -294,10 +296,7 @@ mod tests {
     #[tokio::test]
     async fn settled_letters_keep_no_body_where_texts_may_grow_too_old() {
         let folder = tempfile::tempdir().unwrap();
-        let (_writer, store) = {
-            let (store, writer) = Store::open(&folder.path().join("t.db"), "a test", 1).unwrap();
-            (writer, store)
-        };
+        let (_writer, store) = opened(&folder);
         store.source("s", ProviderKind::Zaia, "http://127.0.0.1/", None).await.unwrap();
         let letters = |conn: &mut Connection| {
             conn.execute_batch(
@@ -318,10 +317,7 @@ mod tests {
     #[tokio::test]
     async fn old_runs_that_found_nothing_go_and_all_others_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let (_writer, store) = {
-            let (store, writer) = Store::open(&folder.path().join("t.db"), "a test", 1).unwrap();
-            (writer, store)
-        };
+        let (_writer, store) = opened(&folder);
         store.source("s", ProviderKind::Zaia, "http://127.0.0.1/", None).await.unwrap();
         const DAY: i64 = 24 * 3_600_000;
         let runs = |conn: &mut Connection| {

@@ -250,10 +250,7 @@ impl Tx<'_> {
     /// Whether a record that makes rows names somebody forgotten beside them ("now answering: …"), as far as ids tell.
     pub(super) fn names_them_aside(&self, record: &Record) -> bool {
         let Some(key) = self.shroud.key.as_ref().filter(|_| !self.shroud.names.is_empty()) else { return false };
-        let mut words = HashSet::new();
-        if let Ok(value) = serde_json::from_str(record.raw.json.get()) {
-            scalars(&value, &mut words);
-        }
+        let words = words_of(record);
         // Nobody's id is a sentence, and a short number may be anything.
         let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
         let may_be_one = |word: &&String| word.len() <= LONGEST_ID && (person::is_telling(word) || !is_number(word));
@@ -298,10 +295,8 @@ impl Tx<'_> {
             return Ok(false);
         }
         let raw = &record.raw;
-        let mut words: HashSet<String> = raw.id.iter().chain(&raw.parent).cloned().collect();
-        if let Ok(value) = serde_json::from_str(raw.json.get()) {
-            scalars(&value, &mut words);
-        }
+        let mut words = words_of(record);
+        words.extend(raw.id.iter().chain(&raw.parent).cloned());
         let theirs = "SELECT c.id FROM conversations AS c JOIN forgotten AS f ON f.conversation_id = c.id
                       WHERE c.source_id = ?1 AND c.external_id = ?2";
         for word in &words {
@@ -313,6 +308,15 @@ impl Tx<'_> {
         }
         Ok(false)
     }
+}
+
+/// Every text and number in a record.
+fn words_of(record: &Record) -> HashSet<String> {
+    let mut words = HashSet::new();
+    if let Ok(value) = serde_json::from_str(record.raw.json.get()) {
+        scalars(&value, &mut words);
+    }
+    words
 }
 
 /// What an id or a name may stand for as a participant's id. Those of one provider are made of the chatbot's and the record's

@@ -86,7 +86,7 @@ async fn a_thread_that_no_list_showed_any_more_is_gone_with_its_messages() {
     home.sync_with(&["--full"]).await;
     home.assert_still(rev, "told once");
 
-    // One of its messages comes back, and with it the conversation, in an ordinary pass.
+    // Somebody writes in it all the same: with its message the conversation is back, in an ordinary pass.
     {
         let data = &mut sim.world().data;
         let (thread, owner) = (data.removed_threads[0].token.clone(), data.removed_threads[0].owner.clone());

@@ -24,7 +24,8 @@ use crate::store::{Store, StoreError, WriterThread};
 use crate::sync::Clock;
 use crate::web::{self, Board, Served, WebError};
 
-/// Sources read at once, and beside them those that failed the last time: so many that hang hold up no other.
+/// Sources read at once, and beside them those that failed the last time: however many hang, they hold up no
+/// other.
 const SOURCES_AT_ONCE: usize = 8;
 const FAILING_AT_ONCE: usize = 4;
 
