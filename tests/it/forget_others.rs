@@ -20,7 +20,7 @@ struct Scene {
     thread: String,
 }
 
-const HUMBERT: [&str; 3] = ["Humbert", "Ottokar", "larchwood"];
+const HUMBERT: [&str; 4] = ["Humbert", "Ottokar", "larchwood", "\"Ida\""];
 
 async fn scene() -> Scene {
     let (mut workspace, mut account) = (ZaiaData::new(), SitegptData::new());
@@ -35,6 +35,8 @@ async fn scene() -> Scene {
     account.add_user(&thread, "Which wood?", NOW_MS - 80_000);
     let joined = account.add_system(&thread, "AGENT_JOINED", "Somebody joined", NOW_MS - 75_000);
     account.change_message(&thread, &joined, |message| message.agent_name = Some("Humbert Ottokar".to_owned()));
+    // A short name, too.
+    account.add_agent(&thread, "Ida", "yew", NOW_MS - 72_000);
     account.add_agent(&thread, "Humbert Ottokar", "larchwood two", NOW_MS - 70_000);
     let zaia = ZaiaSim::start(workspace).await.unwrap();
     let bots = SitegptSim::start(account).await.unwrap();
@@ -58,7 +60,8 @@ async fn what_lists_quote_of_whoever_answered_goes_and_stays_away() {
     }
     for (source, sql) in [
         ("agents", format!("SELECT external_id FROM participants WHERE external_id = '{}'", scene.humbert)),
-        ("bots", "SELECT external_id FROM participants WHERE external_id LIKE '%agent:%'".to_owned()),
+        ("bots", "SELECT external_id FROM participants WHERE external_id LIKE '%agent:H%'".to_owned()),
+        ("bots", "SELECT external_id FROM participants WHERE external_id LIKE '%agent:Ida'".to_owned()),
     ] {
         let done = forget(home, &["--source", source, "--id", &home.rows(&sql)[0]]).await;
         assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
@@ -94,6 +97,8 @@ async fn what_lists_quote_of_whoever_answered_goes_and_stays_away() {
         data.add_user(&thread, "Is anybody there?", at);
         let joined = data.add_system(&thread, "AGENT_JOINED", "Somebody joined", at);
         data.change_message(&thread, &joined, |message| message.agent_name = Some("Humbert Ottokar".to_owned()));
+        let joined = data.add_system(&thread, "AGENT_JOINED", "Somebody joined", at + 1_000);
+        data.change_message(&thread, &joined, |message| message.agent_name = Some("Ida".to_owned()));
     }
     home.sync_with(&["--full"]).await;
     assert_eq!(home.number("SELECT count(*) FROM messages WHERE body_text = 'Is anybody there?'"), 2);
